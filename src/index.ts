@@ -1,0 +1,2 @@
+/** natcheck's public API. */
+export * from './core/index.ts'
