@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -6,9 +7,13 @@ import { defineConfig } from 'vitest/config'
  *   sweep    seeded sweeps over the virtual network and mutations of packets
  *   kernel   network namespaces made by the test: real NATs, real ICMP (needs root, iproute2, nftables)
  *   interop  real peers, such as coturn
+ *
+ * One tier starts when the one before it is done (groupOrder): the sweeps use every core, which is fine in virtual
+ * time, but would make the packets of the kernel tier late. Kernel and interop run one file at a time for that reason.
  */
 export default defineConfig({
   test: {
+    reporters: ['default', ...(process.env['GITHUB_ACTIONS'] ? ['github-actions'] : []), './test/reporter.ts'],
     projects: [
       {
         test: {
@@ -16,9 +21,18 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.{sweep,kernel,interop}.test.ts'],
           testTimeout: 20_000,
+          sequence: { groupOrder: 1 },
         },
       },
-      { test: { name: 'sweep', include: ['test/**/*.sweep.test.ts'], testTimeout: 600_000 } },
+      {
+        test: {
+          name: 'sweep',
+          include: ['test/**/*.sweep.test.ts'],
+          testTimeout: 600_000,
+          maxWorkers: availableParallelism(),
+          sequence: { groupOrder: 2 },
+        },
+      },
       {
         test: {
           name: 'kernel',
@@ -26,6 +40,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -35,6 +50,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+          sequence: { groupOrder: 4 },
         },
       },
     ],
