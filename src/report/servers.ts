@@ -1,0 +1,72 @@
+/** Servers as the report lists them: one entry per URI, both families merged. */
+import type { FamilyFinding, ServerFinding } from '../probe/nat/behaviors.ts'
+import type { FamilyObservations } from '../probe/nat/observations.ts'
+import type { UnreachableCause, UnreachableServer } from './nat-report.ts'
+import type { AnalysedFamily } from './verdict.ts'
+
+export interface ServerReport {
+  readonly uri: string
+  /** Answered over UDP in at least one family. */
+  readonly ok: boolean
+  /** The faster family's round trip. */
+  readonly rttMs: number | null
+  /** null: it never answered. */
+  readonly rfc5780: boolean | null
+  readonly problem: string | null
+}
+
+/** Servers that were needed, or would have been: public ones that nobody had to ask are left out. */
+export function mergeServers(findings: readonly FamilyFinding[]): ServerReport[] {
+  const byUri = new Map<string, ServerFinding[]>()
+  for (const server of findings.flatMap(({ servers }) => servers)) {
+    if (!server.asked && server.problem === null) continue
+    byUri.set(server.uri, [...(byUri.get(server.uri) ?? []), server])
+  }
+  return [...byUri].map(([uri, entries]) => mergeServer(uri, entries))
+}
+
+function mergeServer(uri: string, entries: readonly ServerFinding[]): ServerReport {
+  const alive = entries.filter(({ ok }) => ok)
+  const rtts = alive.flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]))
+  // A server without an address of the other family has no problem worth a person's time.
+  const speakers = alive.length > 0 ? alive : entries
+  const problems = new Set(speakers.flatMap(({ problem }) => (problem === null ? [] : [problem])))
+  return {
+    uri,
+    ok: alive.length > 0,
+    rttMs: rtts.length > 0 ? Math.round(Math.min(...rtts) * 10) / 10 : null,
+    rfc5780: alive.some((entry) => entry.rfc5780 === true) ? true : (alive[0]?.rfc5780 ?? null),
+    problem: problems.size > 0 ? [...problems].join('; ') : null,
+  }
+}
+
+/** Why each server that did not answer didn't, family by family. */
+export function unreachableServers(families: readonly AnalysedFamily[]): UnreachableServer[] {
+  const all = families.flatMap(({ observations, finding }) =>
+    finding.servers.flatMap(({ uri, ok, asked, address, problem }, index) => {
+      if (ok || (!asked && problem === null)) return []
+      const where = address === null ? '' : ` (${address})`
+      return [{ uri, cause: causeOf(observations, index), why: `${problem ?? 'no answer'}${where}` }]
+    }),
+  )
+  // A name fails to resolve in both families at once: say it once.
+  return all.filter((entry, index) => {
+    const first = all.findIndex(
+      ({ uri, cause, why }) => uri === entry.uri && cause === entry.cause && why === entry.why,
+    )
+    return first === index
+  })
+}
+
+function causeOf({ servers, exchanges, streams }: FamilyObservations, index: number): UnreachableCause {
+  const code = servers[index]?.problem?.code
+  if (code === 'UNKNOWN_HOST' || code === 'DNS_FAILED') return 'dns'
+  if (code === 'NO_ROUTE') return 'no-route'
+  if (code !== undefined) return 'other'
+  const own = exchanges.filter(({ server }) => server === index)
+  const reason = own.find(({ failure }) => failure !== null)?.failure?.reason
+  if (reason === 'no-route' || reason === 'network-unreachable') return 'no-route'
+  if (reason === 'admin-prohibited' || reason === 'local-firewall') return 'udp-blocked'
+  if (reason !== undefined || own.some(({ replies }) => replies.length > 0)) return 'other'
+  return streams.some(({ server, connected }) => server === index && connected) ? 'udp-blocked' : 'no-answer'
+}

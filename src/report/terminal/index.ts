@@ -1,0 +1,3 @@
+/** The report on a terminal. */
+export { type TerminalStyle, wrap } from './layout.ts'
+export { renderNat } from './nat.ts'

@@ -1,0 +1,81 @@
+/** Text on a terminal: colour, wrapping and the three marks. Widths count characters; wide glyphs don't occur. */
+import { Chalk, type ChalkInstance } from 'chalk'
+
+export type Mark = 'good' | 'warn' | 'bad' | 'open'
+
+/** How to draw. `level` is chalk's: 0 is no colour at all. */
+export interface TerminalStyle {
+  readonly level: 0 | 1 | 2 | 3
+  readonly width: number
+}
+
+/** Each mark stands beside words that say the same, so none depends on colour or on the glyph. */
+const glyphs: Record<Mark, string> = { good: '✓', warn: '!', bad: '✗', open: '–' }
+
+export class Page {
+  readonly #lines: string[] = []
+  readonly #chalk: ChalkInstance
+  readonly #width: number
+
+  constructor({ level, width }: TerminalStyle) {
+    this.#chalk = new Chalk({ level })
+    this.#width = Math.max(40, width)
+  }
+
+  blank(): void {
+    if (this.#lines.length > 0 && this.#lines.at(-1) !== '') this.#lines.push('')
+  }
+
+  heading(title: string): void {
+    this.blank()
+    this.#lines.push(this.#chalk.bold(title))
+  }
+
+  /** `✓ text`, wrapped under itself. */
+  marked(mark: Mark, text: string, options: { indent?: number; bold?: boolean } = {}): void {
+    const indent = ' '.repeat(options.indent ?? 0)
+    const [first = '', ...rest] = wrap(text, this.#width - indent.length - 2)
+    const style = options.bold === true ? this.#chalk.bold : (line: string) => line
+    this.#lines.push(`${indent}${this.#paint(mark)} ${style(first)}`)
+    for (const line of rest) this.#lines.push(`${indent}  ${style(line)}`)
+  }
+
+  /** `  ✓ label      text`, wrapped under the text. */
+  row(mark: Mark | undefined, label: string, text: string, labelWidth: number): void {
+    const [first = '', ...rest] = wrap(text, this.#width - labelWidth - 6)
+    const start = mark === undefined ? ' ' : this.#paint(mark)
+    this.#lines.push(`  ${start} ${this.#chalk.dim(label.padEnd(labelWidth))}  ${first}`.trimEnd())
+    for (const line of rest) this.#lines.push(`${' '.repeat(labelWidth + 6)}${line}`)
+  }
+
+  /** Plain text behind `prefix`, wrapped under itself. */
+  text(prefix: string, text: string, options: { dim?: boolean } = {}): void {
+    const style = options.dim === true ? this.#chalk.dim : (line: string) => line
+    const [first = '', ...rest] = wrap(text, this.#width - prefix.length)
+    this.#lines.push(style(`${prefix}${first}`.trimEnd()))
+    for (const line of rest) this.#lines.push(style(`${' '.repeat(prefix.length)}${line}`))
+  }
+
+  toString(): string {
+    return `${this.#lines.join('\n')}\n`
+  }
+
+  #paint(mark: Mark): string {
+    const { green, yellow, red, dim } = this.#chalk
+    return { good: green, warn: yellow, bad: red, open: dim }[mark](glyphs[mark])
+  }
+}
+
+/** Lines of at most `width` characters, broken at spaces; a longer word stands alone and is not cut. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(/\s+/)) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  if (line !== '' || lines.length === 0) lines.push(line)
+  return lines
+}
