@@ -1,0 +1,6 @@
+/** NAT diagnosis: what was observed (`probeNat`), and what that means (`analyseFamily`). */
+export { analyseFamily } from './analyse.ts'
+export type * from './behaviors.ts'
+export type * from './observations.ts'
+export type { RouterObservation } from './port-mapping/index.ts'
+export { type NatProbeOptions, type NatProbePorts, type NatProgress, probeNat } from './probe.ts'

@@ -1,0 +1,32 @@
+/** Where the servers' names lead in one family. */
+import { type AddressFamily, familyOf, formatAddress, NatcheckError, type Network } from '../../core/index.ts'
+import { formatServerUri, type ServerUri } from '../../wire/index.ts'
+import { resolveServer } from '../resolve.ts'
+import type { ServerObservation } from './observations.ts'
+
+/** A resolver that hasn't answered in two seconds makes the check-up pointless before the network does. */
+const lookupMs = 2000
+
+/** Looks all servers up at once. A failure is an observation of that server. */
+export function locateServers(
+  network: Network,
+  servers: readonly ServerUri[],
+  family: AddressFamily,
+): Promise<readonly ServerObservation[]> {
+  return Promise.all(servers.map((uri) => locate(network, uri, family)))
+}
+
+async function locate(network: Network, uri: ServerUri, family: AddressFamily): Promise<ServerObservation> {
+  const base = { uri: formatServerUri(uri), address: null, problem: null, asked: false }
+  if (uri.hostKind === 'address' && familyOf(uri.host) !== family) return base
+  try {
+    const { candidates } = await resolveServer(network, { ...uri, scheme: 'stun' }, { family, timeoutMs: lookupMs })
+    const udp = candidates.find(({ protocol }) => protocol === 'udp')
+    return { ...base, address: udp ? formatAddress(udp.address) : null }
+  } catch (error) {
+    if (!(error instanceof NatcheckError)) throw error
+    // No address of this family is no problem of the server's.
+    if (error.code === 'USAGE') return base
+    return { ...base, problem: { code: error.code, message: error.message } }
+  }
+}
