@@ -20,6 +20,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.{sweep,kernel,interop}.test.ts'],
+          setupFiles: ['test/setup.ts'],
           testTimeout: 20_000,
           sequence: { groupOrder: 1 },
         },
@@ -28,6 +29,7 @@ export default defineConfig({
         test: {
           name: 'sweep',
           include: ['test/**/*.sweep.test.ts'],
+          setupFiles: ['test/setup.ts'],
           testTimeout: 600_000,
           maxWorkers: availableParallelism(),
           sequence: { groupOrder: 2 },

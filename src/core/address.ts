@@ -18,9 +18,9 @@ export const addressFamily = (address: TransportAddress): AddressFamily => famil
 export const formatAddress = ({ ip, port }: TransportAddress): string =>
   familyOf(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`
 
-/** Reads what `formatAddress` prints; undefined when the text is anything else. */
+/** Reads what `formatAddress` prints, with the IP in any textual form; undefined when the text is anything else. */
 export function parseAddress(text: string): TransportAddress | undefined {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(0|[1-9]\d{0,4})$/.exec(text)
   const ip = match && parseIp(match[1] ?? match[2] ?? '')
   const port = Number(match?.[3])
   if (!ip || port > 65535 || (match[1] !== undefined) !== (familyOf(ip) === 6)) return undefined

@@ -58,7 +58,10 @@ export class Driver<Input, Effect> {
     this.#settle()
   }
 
-  /** Performing an effect may feed the machine again; the outermost call drains for all of them. */
+  /**
+   * Performing an effect may feed the machine again; the outermost call drains for all of them.
+   * When performing throws, the caller hears of it, but the machine still gets its timer: one bad send must not hang it.
+   */
   #settle(): void {
     if (this.#settling) return
     this.#settling = true
@@ -69,8 +72,8 @@ export class Driver<Input, Effect> {
       }
     } finally {
       this.#settling = false
+      if (!this.#stopped) this.#schedule(this.#machine.pollTimeout())
     }
-    this.#schedule(this.#machine.pollTimeout())
   }
 
   #schedule(at: Instant | undefined): void {

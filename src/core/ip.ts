@@ -9,11 +9,12 @@ export type IpAddress = string
 /** Reads an address in any textual form and returns the canonical one; undefined when it is none. Zones (`%eth0`) are kept. */
 export function parseIp(text: string): IpAddress | undefined {
   if (isIPv4(text)) return text
-  if (!isIPv6(text)) return undefined
-  const [address = '', zone] = text.split('%')
-  // The URL parser is the platform's RFC 5952 serializer, but it prints mapped addresses in hex.
+  // node:net knows no zone with an underscore, and its versions differ on others: an interface name is any printable text.
+  const [address = '', zone, ...rest] = text.split('%')
+  if (!isIPv6(address) || rest.length > 0) return undefined
   const canonical = bytesToIp(parseIpv6Bytes(address))
-  return zone === undefined ? canonical : `${canonical}%${zone}`
+  if (zone === undefined) return canonical
+  return /^(?:(?![/[\]])[!-~])+$/.test(zone) ? `${canonical}%${zone}` : undefined
 }
 
 export const familyOf = (ip: IpAddress): AddressFamily => (ip.includes(':') ? 6 : 4)
@@ -80,7 +81,7 @@ function groupBytes(groups: string): number[] {
 /** What kind of address this is to somebody outside: only `global` can be reached from the internet. */
 export type AddressScope =
   | 'global'
-  | 'private' // RFC 1918, and unique local IPv6 (RFC 4193)
+  | 'private' // RFC 1918, unique local IPv6 (RFC 4193), and a network's own NAT64 prefix (RFC 8215)
   | 'shared' // 100.64.0.0/10, between a carrier's NAT and its customers (RFC 6598)
   | 'link-local'
   | 'loopback'
@@ -89,7 +90,7 @@ export type AddressScope =
   | 'reserved' // documentation, benchmarking, future use (RFC 6890)
 
 const scopes: readonly (readonly [AddressScope, readonly string[]])[] = [
-  ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']],
+  ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', '64:ff9b:1::/48']],
   ['shared', ['100.64.0.0/10']],
   ['link-local', ['169.254.0.0/16', 'fe80::/10']],
   ['loopback', ['127.0.0.0/8', '::1/128']],
@@ -105,7 +106,9 @@ const scopes: readonly (readonly [AddressScope, readonly string[]])[] = [
       '203.0.113.0/24',
       '240.0.0.0/4',
       '100::/64',
+      '2001:2::/48',
       '2001:db8::/32',
+      '3fff::/20',
     ],
   ],
 ]
