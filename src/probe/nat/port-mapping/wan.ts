@@ -30,7 +30,7 @@ export function analyseWan(observations: readonly RouterObservation[], context: 
   }
   const findings = [...claims.keys()].map((wanIp) => compare(wanIp, reflexiveIp))
   const [first] = findings
-  if (first === undefined) return withoutWanAddress(observations)
+  if (first === undefined) return withoutWanAddress(observations, reflexiveIp)
   if (claims.size === 1) return first
   const disagreement = `the router's protocols disagree on its WAN address: ${[...claims]
     .map(([wanIp, names]) => `${names.join(' and ')} ${names.length > 1 ? 'say' : 'says'} ${wanIp}`)
@@ -94,13 +94,17 @@ function compare(wanIp: IpAddress, reflexiveIp: IpAddress | null): Finding<WanTr
   )
 }
 
-function withoutWanAddress(observations: readonly RouterObservation[]): Finding<never> {
+function withoutWanAddress(observations: readonly RouterObservation[], reflexiveIp: IpAddress | null): Finding<never> {
   const asked = observations.filter(({ outcome }) => outcome !== 'not-sent')
   if (asked.length === 0) return notTested(observations[0]?.detail ?? 'the router was not asked')
-  if (asked.some(({ detail }) => detail?.includes(noWanAddress))) {
-    // miniupnpd, and so OpenWrt, hides a private or carrier address this way.
+  if (asked.some(({ protocol, outcome }) => protocol !== 'pcp' && outcome === 'answered')) {
+    // miniupnpd, and so OpenWrt, hides a private or carrier address this way. It would fit a second uplink too,
+    // so this stays a hint.
+    const hint = 'as routers do that hide a private one because they stand behind another NAT'
     return inconclusive(
-      `${noWanAddress}: either it has none, or it hides a private one, as routers behind another NAT do`,
+      reflexiveIp === null
+        ? `${noWanAddress}, ${hint}`
+        : `${noWanAddress}, though the server sees ${reflexiveIp}: ${hint}`,
     )
   }
   const told = asked.map(({ protocol, outcome }) => `${protocolNames[protocol]} ${outcomeWords[outcome]}`)

@@ -98,7 +98,8 @@ describe('analyseWan', () => {
     const detail = 'NETWORK_FAILURE: the router says it has no usable WAN address'
     const finding = analyseWan([{ protocol: 'nat-pmp', outcome: 'answered', detail }], context)
     expect(finding.kind).toBe('inconclusive')
-    expect(finding.why).toContain('hides a private one')
+    expect(finding.why).toContain('hide a private one')
+    expect(finding.why).toContain('though the server sees 198.51.100.7')
   })
 
   it('tells not tested from not answered', () => {
