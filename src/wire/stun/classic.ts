@@ -19,4 +19,7 @@ export const password: AttributeCodec<Uint8Array> = bytesCodec('PASSWORD', 0x000
 export const reflectedFrom: AttributeCodec<TransportAddress> = addressCodec('REFLECTED-FROM', 0x000b)
 
 /** XOR-MAPPED-ADDRESS under the number of draft-ietf-behave-rfc3489bis-02, as Vovida's server sends it. */
-export const draftXorMappedAddress: AttributeCodec<TransportAddress> = xorAddressCodec('XOR-MAPPED-ADDRESS', 0x8020)
+export const draftXorMappedAddress: AttributeCodec<TransportAddress> = xorAddressCodec(
+  'XOR-MAPPED-ADDRESS (draft)',
+  0x8020,
+)

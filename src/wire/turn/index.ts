@@ -2,3 +2,4 @@
 export * from './attributes.ts'
 export * from './channel-data.ts'
 export * from './extensions.ts'
+export * from './stream.ts'
