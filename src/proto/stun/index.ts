@@ -1,0 +1,3 @@
+/** STUN as state machines: the client transaction, credentials, and the Binding responder. No sockets, no timers. */
+export * from './client-transaction.ts'
+export * from './rtt-estimator.ts'
