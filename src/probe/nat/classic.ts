@@ -14,6 +14,9 @@ export interface ClassicState {
   readonly wanted: readonly TestName[]
 }
 
+/** A server that answers other requests gets this many chances to answer test I. */
+const testIRepeats = 16
+
 /**
  * Its tests are the filtering socket's: I, II and III are RFC 5780's filtering tests, and I′ is the request that
  * opens the way to the alternate address. They are sent with RFC 8489 framing; servers of RFC 3489 itself
@@ -29,6 +32,10 @@ export function judgeClassic(
   const exchanges = all.filter((exchange) => exchange.server === server)
   const testI = find(exchanges, 'filtering-1') ?? find(exchanges, 'mapping-1')
   const reply = answer(testI)
+  const alive = exchanges.some((exchange) => answer(exchange) !== undefined)
+  if (alive && testI && !reply && testI.sentAtMs.length < testIRepeats) {
+    return { finding: undefined, trace: steps([['I', testI]], exchanges), wanted: ['filtering-1'] }
+  }
   if (!testI || !reply?.mapped) {
     const finding = udpBlocked
       ? observed<ClassicNatType>('udp-blocked', 'test I: no answer over UDP, while TCP gets through')

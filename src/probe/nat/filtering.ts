@@ -142,9 +142,13 @@ function proof(view: View, test: 'filtering-2' | 'filtering-3', opener: 'open-al
   const openedAt = opening?.sentAtMs[0]
   if (!opening || openedAt === undefined) return 'pending'
   const changed = find(view.exchanges, test)
-  if (changed?.replies.some(({ atMs, from }) => atMs > openedAt && from === opening.to)) return 'proved'
+  const proved = changed?.replies.some(({ atMs, from }) => atMs > openedAt && from === opening.to)
   const mapped = answer(opening)?.mapped
-  if (!mapped) return isSilent(opening, view.control, view.nowMs, view.path) ? 'dead' : 'pending'
+  if (!mapped) {
+    if (!isSilent(opening, view.control, view.nowMs, view.path)) return 'pending'
+    return proved ? 'proved' : 'dead'
+  }
+  if (proved) return 'proved'
   if (mapped !== answer(view.control)?.mapped) return 'impossible'
   if (!changed) return 'pending'
   return isSilent(changed, view.control, view.nowMs, view.path, openedAt) ? 'failed' : 'pending'
