@@ -97,6 +97,11 @@ export class Namespace {
     await check(['ip', '-n', this.name, '-batch', '-'], { input: `${commands.join('\n')}\n` })
   }
 
+  /** The same of `ip -6`, for what does not show its family: `rule …`, `route … default`. */
+  async ip6(...commands: readonly string[]): Promise<void> {
+    await check(['ip', '-6', '-n', this.name, '-batch', '-'], { input: `${commands.join('\n')}\n` })
+  }
+
   /** A script of nft(8), applied as one transaction. */
   async nft(script: string): Promise<void> {
     await check(this.#inside(['nft', '-f', '-']), { input: script })
