@@ -50,7 +50,6 @@ export async function askUpnp(
   let startedAt = session.clock.now()
   let done = false
   const conclude = (answer: RouterAnswer): void => {
-    if (done) return
     const rtt = answer.outcome === 'no-answer' ? {} : { rttMs: elapsed(startedAt, session.clock.now()) }
     report({ protocol: 'upnp', ...answer, ...rtt })
     // Another device, or the next answer, may do better than a useless one.

@@ -12,7 +12,6 @@ import {
   instant,
   NatcheckError,
   type Network,
-  sameAddress,
   type ServiceRecord,
   type StreamConnection,
   type StreamHandlers,
@@ -104,6 +103,7 @@ export class FakeNetwork implements Network {
   readonly connections: StreamOptions[] = []
   openSockets = 0
   doubleCloses = 0
+  sendsAfterClose = 0
   /** The network's own timers: packets under way, sockets being opened. */
   inFlight = 0
   #nextPort = 40000
@@ -129,18 +129,13 @@ export class FakeNetwork implements Network {
     options: { ip?: IpAddress },
     handlers: DatagramHandlers,
   ): Promise<ConnectedDatagramEndpoint> {
+    // Hears everybody, unlike a real one: the probe has to look at the source itself.
     const local = { ip: options.ip ?? this.script.routed ?? client, port: this.#nextPort++ }
     const socket = this.#socket()
-    const connected: DatagramHandlers = {
-      onDatagram: (bytes, from) => {
-        if (sameAddress(from, to)) handlers.onDatagram(bytes, from)
-      },
-      onFailure: (failure) => handlers.onFailure(failure),
-    }
     return this.#soon(() => ({
       local,
       remote: to,
-      send: (bytes) => this.#send(bytes, local, to, socket, connected),
+      send: (bytes) => this.#send(bytes, local, to, socket, handlers),
       close: () => socket.close(),
     }))
   }
@@ -166,6 +161,7 @@ export class FakeNetwork implements Network {
       local,
       remote: options.to,
       send: (bytes) => {
+        if (!socket.open) this.sendsAfterClose++
         request += new TextDecoder().decode(bytes)
         this.requests.push(request)
         deliver(() =>
@@ -212,9 +208,9 @@ export class FakeNetwork implements Network {
     })
   }
 
-  /** Opening takes a moment, as on a real machine. */
+  /** Opening takes a millisecond, so that a test can cancel meanwhile. */
   #soon<T>(make: () => T): Promise<T> {
-    return new Promise((resolve) => this.#after(0, () => resolve(make())))
+    return new Promise((resolve) => this.#after(1, () => resolve(make())))
   }
 
   #socket(): { open: boolean; close(): void } {
@@ -237,6 +233,7 @@ export class FakeNetwork implements Network {
     socket: { open: boolean },
     handlers: DatagramHandlers,
   ): void {
+    if (!socket.open) this.sendsAfterClose++
     const atMs = this.clock.now() - 1000
     const whenOpen = (ms: number, task: () => void): void => {
       this.#after(ms, () => {

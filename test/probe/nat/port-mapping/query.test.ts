@@ -46,6 +46,7 @@ async function finish({ clock, network, query }: Run): Promise<Record<string, Ro
   const observations = await query.settled
   expect(network.openSockets).toBe(0)
   expect(network.doubleCloses).toBe(0)
+  expect(network.sendsAfterClose).toBe(0)
   expect(clock.pending - network.inFlight).toBe(0)
   expect(query.snapshot()).toEqual(observations)
   expect(JSON.parse(JSON.stringify(observations))).toEqual(observations)
@@ -121,7 +122,7 @@ describe('silence', () => {
       { protocol: 'nat-pmp', outcome: 'no-answer' },
       { protocol: 'pcp', outcome: 'no-answer' },
     ])
-    expect(run.network.datagrams.filter(isNatPmp).map(({ atMs }) => atMs)).toEqual([0, 100, 300])
+    expect(run.network.datagrams.filter(isNatPmp).map(({ atMs }) => atMs)).toEqual([2, 102, 302])
     expect(run.network.datagrams.filter(isPcp)).toHaveLength(3)
     // Two targets, to the group and to the gateway, at 0 and 150 ms.
     expect(run.network.datagrams.filter(isSearch)).toHaveLength(8)
@@ -138,12 +139,37 @@ describe('silence', () => {
   it('is broken by a retransmission when the first request is lost', async () => {
     const run = start({
       udp: (datagram) => {
-        if (isNatPmp(datagram) && datagram.atMs > 0) datagram.reply(natPmpAnswer([203, 0, 113, 7]))
+        if (isNatPmp(datagram) && datagram.atMs > 2) datagram.reply(natPmpAnswer([203, 0, 113, 7]))
       },
     })
     const observations = await finish(run)
     expect(observations['nat-pmp']).toMatchObject({ outcome: 'answered', externalIp: '203.0.113.7', rttMs: 102 })
     expect(run.network.datagrams.filter(isNatPmp)).toHaveLength(2)
+  })
+})
+
+describe('an answered protocol', () => {
+  it('closes its sockets and sends no more while the others wait', async () => {
+    const onlyUpnp = start({
+      ...talkative,
+      udp: (datagram) => {
+        if (isSearch(datagram)) talkative.udp?.(datagram)
+      },
+    })
+    await onlyUpnp.clock.advance(400)
+    expect(onlyUpnp.network.openSockets).toBe(2)
+    expect(onlyUpnp.network.datagrams.filter(isSearch)).toHaveLength(4)
+    expect((await finish(onlyUpnp))['upnp']).toMatchObject({ outcome: 'answered' })
+
+    const onlyGateway = start({
+      udp: (datagram) => {
+        if (!isSearch(datagram)) talkative.udp?.(datagram)
+      },
+    })
+    await onlyGateway.clock.advance(400)
+    expect(onlyGateway.network.openSockets).toBe(1)
+    expect(onlyGateway.network.datagrams.filter((datagram) => !isSearch(datagram))).toHaveLength(2)
+    await finish(onlyGateway)
   })
 })
 
@@ -160,7 +186,7 @@ describe('cancel', () => {
     expect(Object.values(await finish(run))).toEqual(snapshot)
   })
 
-  it.each([0, 1, 2, 3, 4, 5, 6, 8])('leaves nothing open after %i ms', async (ms) => {
+  it.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('leaves nothing open after %i ms', async (ms) => {
     const run = start(talkative)
     if (ms > 0) await run.clock.advance(ms)
     run.query.cancel()
@@ -353,7 +379,7 @@ describe('a router that says no', () => {
         udp: (datagram) => {
           if (isPcp(datagram)) datagram.fail('admin-prohibited')
           if (isNatPmp(datagram)) datagram.fail('host-unreachable')
-          if (isNatPmp(datagram) && datagram.atMs > 0) datagram.reply(natPmpAnswer([203, 0, 113, 7]), { afterMs: 1 })
+          if (isNatPmp(datagram) && datagram.atMs > 2) datagram.reply(natPmpAnswer([203, 0, 113, 7]), { afterMs: 1 })
         },
       }),
     )
@@ -399,6 +425,18 @@ describe('a router with several WAN connections', () => {
     const { upnp } = await finish(run)
     expect(upnp).toMatchObject({ outcome: 'answered', externalIp: '203.0.113.7', server: 'Test/1 UPnP/1.1' })
     expect(run.network.requests.map((request) => request.split(' ')[1])).toEqual(['/root.xml', '/ip', '/ppp'])
+  })
+
+  it('is asked for one only when that has an address', async () => {
+    const service = (type: string): string =>
+      `<service><serviceType>urn:schemas-upnp-org:service:${type}</serviceType><controlURL>/${type}</controlURL></service>`
+    const both = `<root><l>${service('WANPPPConnection:1')}${service('WANIPConnection:2')}</l></root>`
+    const run = start({
+      ...talkative,
+      http: ({ request, respond }) => respond(httpAnswer(request.startsWith('GET') ? both : soapAnswer('203.0.113.7'))),
+    })
+    await finish(run)
+    expect(run.network.requests.map((request) => request.split(' ')[1])).toEqual(['/root.xml', '/WANIPConnection:2'])
   })
 
   it('is visited at no more than three places', async () => {
