@@ -20,6 +20,9 @@ interface ScheduledTask {
 /** How many events pass between two visits to the real event loop, which lets a test runner's time limit strike. */
 const EVENTS_PER_BREATH = 20_000
 
+/** More events than this at one instant are a timer that re-arms itself for now, not a simulation. */
+const EVENTS_AT_ONE_INSTANT = 1_000_000
+
 /** 2026-01-01T00:00:00Z: where the virtual calendar starts unless told otherwise. */
 const DEFAULT_EPOCH = Date.UTC(2026, 0, 1)
 
@@ -30,6 +33,7 @@ export class VirtualClock implements Clock {
   #order = 0
   #running = false
   #executed = 0
+  #executedAtNow = 0
 
   constructor(options: { readonly epoch?: number } = {}) {
     this.#start = options.epoch ?? DEFAULT_EPOCH
@@ -144,6 +148,8 @@ export class VirtualClock implements Clock {
   #execute(): void {
     const entry = pop(this.#heap)
     if (!entry?.task) return
+    this.#executedAtNow = entry.at === this.#now ? this.#executedAtNow + 1 : 0
+    if (this.#executedAtNow > EVENTS_AT_ONE_INSTANT) throw standstill(this.#now)
     this.#now = entry.at
     this.#executed++
     entry.task()
@@ -168,6 +174,11 @@ const deadlock = (now: Instant): NatcheckError =>
 const overtime = (now: Instant, limitMs: number): NatcheckError =>
   new NatcheckError('TIMEOUT', `the work took more than ${limitMs} ms of virtual time (it is ${now} ms)`, {
     fix: 'Raise the limit, or look for a timer that re-arms itself for ever.',
+  })
+
+const standstill = (now: Instant): NatcheckError =>
+  new NatcheckError('TIMEOUT', `virtual time stands still at ${now} ms: a million events and no end`, {
+    fix: 'Look for a timer that re-arms itself for an instant that has passed.',
   })
 
 const before = (a: ScheduledTask, b: ScheduledTask): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)

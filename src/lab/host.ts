@@ -170,7 +170,7 @@ export class Host implements Node, Network {
     }
     const { uplink } = this.#options
     if (!uplink || this.#sourceFor(to) === undefined) return 'no-route'
-    transmit(packet, { ...uplink, direction: 'up', from: this, to: uplink.parent }, this.#around, true)
+    transmit(packet, { link: uplink.link, direction: 'up', from: this, to: uplink.parent }, this.#around, true)
     return undefined
   }
 

@@ -118,7 +118,7 @@ export class Router implements Node {
 
   #up(packet: Packet): void {
     const { uplink } = this.#options
-    if (uplink) transmit(packet, { ...uplink, direction: 'up', from: this, to: uplink.parent }, this.#around)
+    if (uplink) transmit(packet, { link: uplink.link, direction: 'up', from: this, to: uplink.parent }, this.#around)
   }
 
   #down(packet: Packet): void {

@@ -1,4 +1,4 @@
-/** One end of a virtual TCP connection. */
+/** One end of a virtual TCP connection. There is no half-open state: the first FIN ends both directions. */
 import { NatcheckError, type StreamConnection, type TransportAddress } from '../core/index.ts'
 import type { TcpSegment } from './packet.ts'
 
