@@ -1,6 +1,7 @@
 /** TCP and TLS connections as the port `StreamConnection`. */
+import { X509Certificate } from 'node:crypto'
 import { isIP, connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls'
 import {
   addressFamily,
   formatAddress,
@@ -29,7 +30,6 @@ export async function connectStream(options: StreamOptions, handlers: StreamHand
   })
   try {
     socket = await Promise.race([openTcp(options, (opening) => (socket = opening)), deadline])
-    // The raw socket's reset must not crash us between here and the handshake: TLS reports it once more.
     if (tls) socket = await Promise.race([startTls(socket, to, tls), deadline])
     return wrap(socket, to, handlers)
   } catch (error) {
@@ -66,41 +66,52 @@ function openTcp({ to, localIp }: StreamOptions, opening: (socket: Socket) => vo
 
 function startTls(tcp: Socket, to: TransportAddress, { serverName, ca }: TlsOptions): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const failed = (message: string, fix: string | undefined, cause: unknown): void =>
+    const failed = (message: string, fix: string | undefined, cause: unknown): void => {
+      tls?.destroy()
       reject(new NatcheckError('TLS_FAILED', `TLS with ${formatAddress(to)}: ${message}`, { fix, cause }))
-    let tls: TLSSocket
+    }
+    const closed = (): void => failed('the server closed the connection during the handshake', undefined, undefined)
+    let tls: TLSSocket | undefined
     try {
+      // Made first, because a broken PEM throws here, whereas in connect it would be an error like the network's.
+      const secureContext = createSecureContext(ca === undefined ? {} : { ca: readable(ca) })
       tls = connectTls({
         socket: tcp,
+        secureContext,
         // An address literal is no SNI (RFC 6066 §3).
         servername: isIP(serverName) ? '' : serverName,
         // Verification is on. The verdict is read below instead of by Node, which discards the certificate
         // before one could say what is wrong with it.
         rejectUnauthorized: false,
         checkServerIdentity: () => undefined,
-        ...(ca === undefined ? {} : { ca }),
       })
     } catch (error) {
       return failed(`the given CA certificate can't be read (${systemWord(error)})`, 'give a PEM file', error)
     }
-    tls.once('error', (error) =>
+    const secured = tls
+    secured.on('error', (error) =>
       failed(handshakeProblem(error), 'check that this is the TLS port of the server', error),
     )
-    tls.once('end', () => failed('the server closed the connection during the handshake', undefined, undefined))
-    tls.once('secureConnect', () => {
-      tls.removeAllListeners('error').removeAllListeners('end')
-      tls.on('error', () => {})
-      const problem = certificateProblem(tls, serverName)
-      if (problem === undefined) return resolve(tls)
+    secured.once('end', closed)
+    secured.once('secureConnect', () => {
+      secured.off('end', closed)
+      const problem = certificateProblem(secured, serverName)
+      if (problem === undefined) return resolve(secured)
       failed(
         problem,
-        isMissingAuthority(tls)
+        isMissingAuthority(secured)
           ? 'give the authority that signed it as CA, or install a certificate of a public one'
           : `install a valid certificate for ${serverName}, or ask for a name that it holds`,
-        tls.authorizationError,
+        secured.authorizationError,
       )
     })
   })
+}
+
+/** Throws unless `pem` holds a certificate: Node would silently trust nobody. */
+function readable(pem: string): string {
+  void new X509Certificate(pem)
+  return pem
 }
 
 /** Hands the open socket over. `onClose` is called exactly once, also after our own close(). */
