@@ -15,15 +15,18 @@ export interface ServerReport {
   readonly problem: string | null
 }
 
-/** Servers that were needed, or would have been: public ones that nobody had to ask are left out. */
+/** Servers that were asked or could not be; public ones that nobody needed are left out. */
 export function mergeServers(findings: readonly FamilyFinding[]): ServerReport[] {
   const byUri = new Map<string, ServerFinding[]>()
   for (const server of findings.flatMap(({ servers }) => servers)) {
-    if (!server.asked && server.problem === null) continue
     byUri.set(server.uri, [...(byUri.get(server.uri) ?? []), server])
   }
-  return [...byUri].map(([uri, entries]) => mergeServer(uri, entries))
+  return [...byUri]
+    .filter(([, entries]) => entries.some(wasConcerned) || entries.every(({ address }) => address === null))
+    .map(([uri, entries]) => mergeServer(uri, entries.some(wasConcerned) ? entries.filter(wasConcerned) : entries))
 }
+
+const wasConcerned = ({ asked, problem }: ServerFinding): boolean => asked || problem !== null
 
 function mergeServer(uri: string, entries: readonly ServerFinding[]): ServerReport {
   const alive = entries.filter(({ ok }) => ok)
@@ -36,7 +39,8 @@ function mergeServer(uri: string, entries: readonly ServerFinding[]): ServerRepo
     ok: alive.length > 0,
     rttMs: rtts.length > 0 ? Math.round(Math.min(...rtts) * 10) / 10 : null,
     rfc5780: alive.some((entry) => entry.rfc5780 === true) ? true : (alive[0]?.rfc5780 ?? null),
-    problem: problems.size > 0 ? [...problems].join('; ') : null,
+    problem:
+      problems.size > 0 ? [...problems].join('; ') : alive.length > 0 ? null : 'no address of the family asked for',
   }
 }
 

@@ -137,9 +137,10 @@ const glosses: Record<ClassicNatType, string> = {
 
 /** ` [symmetric NAT]`, or nothing where even that is not known. */
 function gloss({ rfc3489, mapping }: FamilyFinding): string {
-  if (rfc3489.value !== null) return ` [${glosses[rfc3489.value]}]`
   const { value } = mapping
+  // The classic flowchart calls it full cone when test II comes in, but what counts for a peer is the mapping.
   if (value === 'address-dependent' || value === 'address-and-port-dependent') return ' [symmetric NAT]'
+  if (rfc3489.value !== null) return ` [${glosses[rfc3489.value]}]`
   return value === 'endpoint-independent' ? ' [cone NAT]' : ''
 }
 

@@ -13,21 +13,21 @@ interface Line {
 }
 
 const meanings: Record<TestName, string> = {
-  reachability: 'reachability, connected socket',
-  'mapping-1': 'mapping test I',
-  'mapping-2': 'mapping test II',
-  'mapping-3': 'mapping test III',
-  'filtering-1': 'filtering test I, loss control',
-  'filtering-2': 'filtering test II, answer from the other IP and port',
-  'filtering-3': 'filtering test III, answer from the other port',
+  reachability: 'connected socket, which hears ICMP errors',
+  'mapping-1': 'RFC 5780 mapping test I',
+  'mapping-2': 'test II, to its other IP',
+  'mapping-3': 'test III, to its other IP and port',
+  'filtering-1': 'RFC 5780 filtering test I, and loss control',
+  'filtering-2': 'test II, answer from its other IP and port',
+  'filtering-3': 'test III, answer from its other port',
   'open-alternate': "opens the way from the other IP, RFC 3489 test I'",
   'open-port': 'opens the way from the other port',
   'port-assignment': 'port of a new mapping',
-  hairpin: 'hairpinning',
-  'lifetime-create': 'lifetime, new mapping',
-  'lifetime-probe': 'lifetime, is it alive?',
-  'fragment-out': 'fragments out',
-  'fragment-both': 'fragments both ways',
+  hairpin: 'to our own mapped address',
+  'lifetime-create': 'new mapping',
+  'lifetime-probe': 'is the mapping alive?',
+  'fragment-control': 'plain request',
+  fragment: 'request larger than any MTU',
 }
 
 export function renderEvidence(page: Page, observations: FamilyObservations): void {
@@ -51,25 +51,22 @@ export function renderEvidence(page: Page, observations: FamilyObservations): vo
   for (const text of [...streams, ...routers, ...trials]) page.text('           ', text)
 }
 
-function linesOf(exchange: ExchangeObservation): Line[] {
-  const { test, local, to, sentAtMs, replies, failure } = exchange
-  const lines = sentAtMs.map((atMs, index) => ({
+function linesOf({ test, local, to, sentAtMs, replies, failure }: ExchangeObservation): Line[] {
+  const sent = sentAtMs.map((atMs, index) => ({
     atMs,
-    text: `${local} → ${to}  ${meanings[test]}${index === 0 ? '' : `, sent again (${index + 1})`}`,
+    text: `${local} → ${to} ${index === 0 ? `${test}: ${meanings[test]}` : `${test} again (${index + 1})`}`,
   }))
-  lines.push(
-    ...replies.map((reply) => ({ atMs: reply.atMs, text: `${local} ← ${reply.from}  ${replyWords(test, reply)}` })),
-  )
-  if (failure) {
-    lines.push({
-      atMs: failure.atMs,
-      text: `${local} ✗ ${to}  ${meanings[test]}: ${failure.reason} (${failure.detail})`,
-    })
-  }
-  return lines
+  const received = replies.map((reply, index) => {
+    // OTHER-ADDRESS is frozen from the first answer; that of a later one decides nothing.
+    const shown = index === 0 ? reply : { ...reply, otherAddress: null }
+    return { atMs: reply.atMs, text: `${local} ← ${reply.from} ${test}: ${replyWords(shown)}` }
+  })
+  if (!failure) return [...sent, ...received]
+  const failed = { atMs: failure.atMs, text: `${local} ✗ ${to} ${test}: ${failure.reason} (${failure.detail})` }
+  return [...sent, ...received, failed]
 }
 
-function replyWords(test: TestName, reply: ReplyObservation): string {
+function replyWords(reply: ReplyObservation): string {
   const words: string[] = []
   if (reply.errorCode !== null) words.push(`error ${reply.errorCode}`)
   if (reply.mapped !== null) words.push(`mapped ${reply.mapped}`)
@@ -77,8 +74,8 @@ function replyWords(test: TestName, reply: ReplyObservation): string {
     words.push(`but MAPPED-ADDRESS ${reply.mappedPlain}`)
   }
   if (reply.otherAddress !== null) words.push(`other ${reply.otherAddress}`)
-  return `${test}: ${words.length > 0 ? words.join(', ') : 'an answer without an address'}`
+  return words.length > 0 ? words.join(', ') : 'an answer without an address'
 }
 
 const arrivals = ({ hairpinArrivals }: FamilyObservations): Line[] =>
-  hairpinArrivals.map(({ atMs, sender, from }) => ({ atMs, text: `← ${from}  hairpinned packet of ${sender}` }))
+  hairpinArrivals.map(({ atMs, sender, from }) => ({ atMs, text: `← ${from} hairpinned packet of ${sender}` }))

@@ -35,7 +35,7 @@ function measured(page: Page, report: NatReport, verbose: boolean): void {
   if (report.verdict.p2p !== 'unknown') {
     page.heading('For WebRTC')
     page.row(undefined, 'direct with', report.verdict.directWith, labelWidth)
-    page.row(undefined, 'relay (TURN) for', report.verdict.relayFor, labelWidth + 1)
+    page.row(undefined, 'TURN relay for', report.verdict.relayFor, labelWidth)
   }
   servers(page, report)
 }

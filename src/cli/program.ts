@@ -1,0 +1,87 @@
+/** The command tree. Each sub-command's module is loaded when it runs, and not before. */
+import { Command, CommanderError } from 'commander'
+import { NatcheckError } from '../core/errors.ts'
+import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
+import { addNatCommand } from './nat/command.ts'
+import { version } from './version.ts'
+
+/** Runs the command line and returns the exit code. Never throws. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<ExitCode> {
+  const startedAt = new Date().toISOString()
+  let exitCode: ExitCode = exitCodes.ok
+  try {
+    const program = createProgram(io, (code) => {
+      exitCode = code
+    })
+    await program.parseAsync(withDefaultCommand(args), { from: 'user' })
+    return exitCode
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.ok
+    return await reportFailure(toNatcheckError(thrown), args, io, startedAt)
+  }
+}
+
+/** Bare `natcheck` and `natcheck --flag` run `nat`; a word that is no sub-command never does. */
+function withDefaultCommand(args: readonly string[]): string[] {
+  const [first] = args
+  const ownFlags = ['-h', '--help', '-V', '--version']
+  const isDefault = first === undefined || (first.startsWith('-') && !ownFlags.includes(first))
+  return isDefault ? ['nat', ...args] : [...args]
+}
+
+function createProgram(io: CliIo, setExitCode: (code: ExitCode) => void): Command {
+  const program = new Command('natcheck')
+    .description('Will it connect, and if not, why, and what do I change?')
+    .version(version, '-V, --version')
+    .usage('[command] [options]')
+    .exitOverride()
+    .configureHelp({ helpWidth: 80 })
+    .configureOutput({
+      writeOut: (text) => void io.out(text),
+      writeErr: () => {}, // reportFailure prints the one line
+      getOutHelpWidth: () => 80,
+      getErrHelpWidth: () => 80,
+      getOutHasColors: () => false,
+    })
+    .addHelpText(
+      'before',
+      'Examples:\n  natcheck              the whole check-up: same as natcheck nat\n  natcheck nat --help   its options, and what leaves your machine\n',
+    )
+  addNatCommand(program, async (flags) => {
+    const { natCommand } = await import('./nat/run.ts')
+    setExitCode(await natCommand(flags, io))
+  })
+  program
+    .command('schema')
+    .description('print the JSON Schema of a report')
+    .argument('<report>', 'which report: nat')
+    .action(async (name: string) => {
+      if (name !== 'nat') throw usage(`there is no report "${name}"`, 'write natcheck schema nat')
+      const { natReportSchema } = await import('../report/schema.ts')
+      await io.out(`${JSON.stringify(natReportSchema, null, 2)}\n`)
+    })
+  return program
+}
+
+/** Commander's `error: unknown option '--jsno'\n(Did you mean --json?)` in our own form. */
+function toNatcheckError(thrown: unknown): unknown {
+  if (!(thrown instanceof CommanderError)) return thrown
+  const [message = '', hint] = thrown.message.replace(/^error: /, '').split('\n')
+  const suggestion = hint?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?')
+  return usage(message, suggestion ?? 'natcheck --help lists commands, natcheck nat --help options')
+}
+
+/** One line on stderr, and with --json the document too: it is printed at every exit code. */
+async function reportFailure(error: unknown, args: readonly string[], io: CliIo, startedAt: string): Promise<ExitCode> {
+  const description = describeError(error)
+  const exitCode = exitCodeOf(error)
+  if (args.includes('--json') || args.includes('--jsonl')) {
+    const { errorReport } = await import('../report/nat-report.ts')
+    const indent = args.includes('--jsonl') ? undefined : 2
+    await io.out(`${JSON.stringify(errorReport(startedAt, description), null, indent)}\n`)
+  }
+  io.err(errorLine(description))
+  if (io.env['NATCHECK_DEBUG'] && !(error instanceof NatcheckError) && error instanceof Error)
+    io.err(`${error.stack}\n`)
+  return exitCode
+}
