@@ -78,7 +78,7 @@ export async function startScriptedServer(network: Network, options: ScriptedSer
       attributes.push(attribute(otherAddress, announced), attribute(responseOrigin, origin))
       if (get(request, padding)) attributes.push(attribute(padding, new Uint8Array(1500)))
     }
-    const to = { ip: from.ip, port: get(request, responsePort) ?? from.port }
+    const to = { ip: from.ip, port: (options.plain ? undefined : get(request, responsePort)) ?? from.port }
     const via = endpoints.get(formatAddress(options.answersFrom ?? origin))
     via?.send(encodeMessage({ class: 'success', method, transactionId, attributes }), to)
   }

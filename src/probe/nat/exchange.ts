@@ -99,11 +99,18 @@ export function toObservation(exchange: Exchange): ExchangeObservation {
 /** Milliseconds since the first packet of the run; the first caller sets the origin. */
 export class Stopwatch {
   #origin: Instant | undefined
+  #lastArrival = Number.NEGATIVE_INFINITY
 
   at(now: Instant): number {
     this.#origin ??= now
     // Microseconds are below what any clock here resolves; rounding keeps reports readable.
     return Math.round((now - this.#origin) * 1000) / 1000
+  }
+
+  /** As `at`, but never twice the same: the order in which answers arrived must survive in the report. */
+  arrival(now: Instant): number {
+    this.#lastArrival = Math.max(this.at(now), Math.round((this.#lastArrival + 0.001) * 1000) / 1000)
+    return this.#lastArrival
   }
 
   get started(): boolean {

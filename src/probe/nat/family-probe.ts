@@ -118,7 +118,7 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     const decoded = decodeMessage(bytes)
     if (!decoded.ok || decoded.value.class === 'request' || decoded.value.class === 'indication') return
     const exchange = this.#byKey.get(exchangeKey(socket, decoded.value.transactionId))
-    if (exchange) recordReply(exchange, decoded.value, from, this.#options.stopwatch.at(now))
+    if (exchange) recordReply(exchange, decoded.value, from, this.#options.stopwatch.arrival(now))
   }
 
   #fail(socket: string, { to, reason, detail }: DeliveryFailure, now: Instant): void {

@@ -31,6 +31,7 @@ export async function probeHairpin(requester: Requester): Promise<readonly Hairp
       bindingRequest(random, 'none'),
     )
   const exchanges = [make(0, mapped[1]), make(1, mapped[0])] as const
+  for (const _ of exchanges) await requester.transaction()
   requester.exchanges.push(...exchanges)
   requester.onDatagram = (socket, bytes, from) => {
     const message = decodeMessage(bytes)

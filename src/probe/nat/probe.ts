@@ -24,6 +24,7 @@ import { companionSocket, FamilyProbe, type ProbeEffect } from './family-probe.t
 import { probeFragments } from './fragments.ts'
 import { probeHairpin } from './hairpinning.ts'
 import { probeLifetime } from './lifetime.ts'
+import { findNat64Prefix } from './nat64.ts'
 import type {
   ExchangeObservation,
   FamilyObservations,
@@ -204,6 +205,7 @@ class FamilyRun {
     this.#machine = machine
     needs.set(this.#family, () => Math.max(0, transactionsOfARun - machine.begun))
     this.#stage('probing', null)
+    if (this.#family === 6) this.#lookForNat64()
     await new Promise<void>((resolve, reject) => {
       const driver = new Driver(machine, clock, (effect: ProbeEffect) => {
         this.#perform(effect, resolve).catch(reject)
@@ -285,6 +287,14 @@ class FamilyRun {
     this.#router.settled.catch(() => {})
   }
 
+  /** Beside the tests, too. */
+  #lookForNat64(): void {
+    void findNat64Prefix(this.#ports.network).then((prefix) => {
+      this.#nat64Prefix = prefix
+      return prefix
+    })
+  }
+
   async optIns(): Promise<void> {
     const { hairpin, lifetime, fragments, signal } = this.#options
     const exchanges = this.#machine?.observations() ?? []
@@ -292,7 +302,7 @@ class FamilyRun {
     const path = estimatePath(exchanges)
     const serverAddress = parseAddress((server !== undefined && this.#servers[server]?.address) || '')
     if (server === undefined || !path || !serverAddress || this.localIp === null || signal?.aborted) return
-    const { stopwatch } = this.#shared
+    const { stopwatch, budget } = this.#shared
     const behindNat = !exchanges.some(
       ({ test, local, replies }) => test === 'mapping-1' && replies[0]?.mapped === local,
     )
@@ -300,6 +310,7 @@ class FamilyRun {
     const requester = new Requester({
       ...this.#ports,
       stopwatch,
+      budget,
       localIp: this.localIp,
       path,
       server,

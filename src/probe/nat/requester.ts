@@ -10,6 +10,7 @@ import {
   type TransportAddress,
 } from '../../core/index.ts'
 import { decodeMessage, type EncodableAttribute, encodeMessage, Method, newTransactionId } from '../../wire/index.ts'
+import type { TransactionBudget } from './budget.ts'
 import { type Exchange, exchangeKey, newExchange, recordReply, type Stopwatch, toObservation } from './exchange.ts'
 import type { AddressText, ExchangeObservation, TestName } from './observations.ts'
 import { type PathEstimate, retransmitMs } from './pacing.ts'
@@ -21,6 +22,7 @@ export interface RequesterContext {
   readonly clock: Clock
   readonly random: Random
   readonly stopwatch: Stopwatch
+  readonly budget: TransactionBudget
   readonly localIp: IpAddress
   readonly path: PathEstimate
   /** The server to ask: its index, and its address. */
@@ -66,6 +68,7 @@ export class Requester {
     options: { attributes?: readonly EncodableAttribute[]; to?: TransportAddress; answerOn?: string } = {},
   ): Promise<ExchangeObservation> {
     const { random, server, serverAddress, path } = this.context
+    await this.transaction()
     const id = newTransactionId(random)
     const bytes = encodeMessage({
       class: 'request',
@@ -82,6 +85,15 @@ export class Requester {
       await this.wait(retransmitMs(path), () => exchange.replies.length > 0)
     }
     return exchange
+  }
+
+  /** Waits until RFC 5780's limit permits one more new transaction. */
+  async transaction(): Promise<void> {
+    const { budget, clock, signal } = this.context
+    while (!budget.tryTake(clock.now())) {
+      if (signal?.aborted) return
+      await this.wait((budget.nextFree(clock.now()) ?? clock.now()) - clock.now() + 0.01)
+    }
   }
 
   send(exchange: Exchange): void {
@@ -127,7 +139,7 @@ export class Requester {
     if (message.ok && (message.value.class === 'success' || message.value.class === 'error')) {
       const key = exchangeKey(socket, message.value.transactionId)
       const exchange = this.exchanges.find((it) => it.key === key)
-      const atMs = this.context.stopwatch.at(this.context.clock.now())
+      const atMs = this.context.stopwatch.arrival(this.context.clock.now())
       if (exchange) recordReply(exchange, message.value, from, atMs)
     }
     for (const listener of this.#listeners) listener()
