@@ -78,6 +78,7 @@ class Lookups {
   #end(): void {
     if (current === this) current = undefined
     this.#child.kill('SIGKILL')
+    this.#child.unref()
     const abandoned = [...this.#waiting.values()]
     this.#waiting.clear()
     for (const settle of abandoned) settle(undefined)
