@@ -35,11 +35,17 @@ export async function startCoturn(namespace: Namespace, options: CoturnOptions):
   const daemon = namespace.start([
     'turnserver',
     '-n', // no configuration file
-    ...['--log-file', 'stdout', '--simple-log', '--no-cli', '--no-tls', '--no-dtls'],
-    ...['--userdb', join(directory, 'turndb'), '--pidfile', join(directory, 'pid')],
-    ...['--listening-port', String(port), '--alt-listening-port', String(alternatePort)],
-    ...options.ips.flatMap((ip) => ['--listening-ip', ip]),
-    ...(turn ? ['--lt-cred-mech', '--realm', turn.realm, '--user', `${turn.user}:${turn.password}`] : ['--stun-only']),
+    '--log-file=stdout',
+    '--simple-log',
+    '--no-cli',
+    '--no-tls',
+    '--no-dtls',
+    `--userdb=${join(directory, 'turndb')}`,
+    `--pidfile=${join(directory, 'pid')}`,
+    `--listening-port=${port}`,
+    `--alt-listening-port=${alternatePort}`,
+    ...options.ips.map((ip) => `--listening-ip=${ip}`),
+    ...(turn ? ['--lt-cred-mech', `--realm=${turn.realm}`, `--user=${turn.user}:${turn.password}`] : ['--stun-only']),
     ...(options.options ?? []),
   ])
   const stop = async (): Promise<void> => {
@@ -56,7 +62,7 @@ export async function startCoturn(namespace: Namespace, options: CoturnOptions):
     )
   } catch (error) {
     await stop()
-    throw new Error(`coturn did not answer: ${String(error)}\n${daemon.output()}`)
+    throw new Error(`coturn did not answer: ${String(error)}\n${daemon.output()}`, { cause: error })
   }
   return { daemon, stop }
 }
@@ -72,7 +78,7 @@ export async function answersStun(namespace: Namespace, addresses: readonly Tran
 }
 
 /** A Binding request of RFC 8489 §5 without attributes, as text. The transaction id can be any. */
-const bindingRequest = `\x00\x01\x00\x00\x21\x12\xa4\x42${'ready?probe!'}`
+const bindingRequest = '\x00\x01\x00\x00\x21\x12\xa4\x42ready?probe!'
 /** How often to ask again a server that does not listen yet: it says nothing when it begins to. */
 const ASK_EVERY_MS = 20
 

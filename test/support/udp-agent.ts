@@ -138,13 +138,13 @@ export class AgentSocket {
   /** For the agent. */
   hear(datagram: Datagram): void {
     this.received.push(datagram)
-    for (const wake of [...this.#waiting]) wake()
+    for (const wake of this.#waiting) wake()
   }
 
   /** For the agent. */
   fail(code: string): void {
     this.failures.push(code)
-    for (const wake of [...this.#waiting]) wake()
+    for (const wake of this.#waiting) wake()
   }
 
   #until<T>(what: string, find: () => T | undefined): Promise<T> {

@@ -100,7 +100,7 @@ const denied = (cause?: unknown): NatcheckError =>
 
 /** Gives the file descriptor its interface; returns the interface's name. */
 function attach(system: System, fd: number, name: string): string {
-  if (!/^[\w.-]{1,15}$/.test(name)) throw new NatcheckError('USAGE', `${name} is no interface name`)
+  if (!/^[\w.%-]{1,15}$/.test(name)) throw new NatcheckError('USAGE', `${name} is no interface name`)
   const request = Buffer.alloc(64) // struct ifreq: 40 bytes where pointers have 8
   request.write(name)
   request.writeUInt16LE(IFF_TUN_NO_PI, IFNAMSIZ)
