@@ -178,6 +178,7 @@ const observations = Type.Object(
   {
     family: Type.Enum([4, 6]),
     localIp: nullable(text),
+    localInterface: nullable(text),
     servers: Type.Array(
       Type.Object(
         {

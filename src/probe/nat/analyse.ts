@@ -66,11 +66,14 @@ function tooLossy({ exchanges }: FamilyObservations, server: number | undefined)
   )
 }
 
-function judgeCgnat({ family, router, localIp }: FamilyObservations, mapped: string | null): FamilyFinding['cgnat'] {
+function judgeCgnat(
+  { family, router, localIp, localInterface }: FamilyObservations,
+  mapped: string | null,
+): FamilyFinding['cgnat'] {
   if (family === 6) return notTested('carrier NATs are an IPv4 matter')
   const reflexiveIp = mapped === null ? null : ipOf(mapped)
   if (router.length === 0 && reflexiveIp === null) return notTested('the router was not asked')
-  return analyseWan(router, { reflexiveIp, localIp })
+  return analyseWan(router, { reflexiveIp, localIp, localInterface: localInterface ?? undefined })
 }
 
 function judgeAlg({ exchanges }: FamilyObservations): Finding<boolean> {

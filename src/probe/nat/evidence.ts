@@ -71,7 +71,7 @@ export function isSilent(
   control: ExchangeObservation,
   nowMs: number,
   path: PathEstimate,
-  fromMs = Number.NEGATIVE_INFINITY,
+  fromMs: number = Number.NEGATIVE_INFINITY,
 ): boolean {
   const horizon = horizonMs(path)
   let unanswered = 0

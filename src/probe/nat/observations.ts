@@ -108,6 +108,8 @@ export interface FamilyObservations {
   readonly family: AddressFamily
   /** The address the routing table picks towards the servers; null when there is none. */
   readonly localIp: IpAddress | null
+  /** The interface that holds it. */
+  readonly localInterface: string | null
   readonly servers: readonly ServerObservation[]
   readonly exchanges: readonly ExchangeObservation[]
   readonly streams: readonly StreamObservation[]
