@@ -26,6 +26,9 @@ export class Namespaces {
         await check(['ip', 'netns', 'add', namespace.name])
         set.#made.set(name, namespace)
         await namespace.ip('link set lo up')
+        // Until duplicate detection is over, two seconds, a link-local address can't be used, and a router that forwards
+        // another's packet has no other to ask for its neighbour with. Nobody here has the same address twice.
+        await namespace.sysctl({ 'net.ipv6.conf.all.accept_dad': 0, 'net.ipv6.conf.default.accept_dad': 0 })
       }
       return set
     } catch (error) {
@@ -78,8 +81,7 @@ export interface LinkEnd {
 }
 
 const linkUp = ({ as, addresses }: LinkEnd): string[] => [
-  // Without nodad an IPv6 address is unusable for the second that duplicate detection takes.
-  ...addresses.map((address) => `addr add ${address} dev ${as}${address.includes(':') ? ' nodad' : ''}`),
+  ...addresses.map((address) => `addr add ${address} dev ${as}`),
   `link set ${as} up`,
 ]
 
