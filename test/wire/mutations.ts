@@ -138,4 +138,8 @@ export function surrounded(bytes: Uint8Array, poison: number): Uint8Array {
   return buffer.subarray(margin, margin + bytes.length)
 }
 
+/** A message with other bytes behind it in the same datagram. */
+export const followed = (message: Uint8Array, poison: number): Uint8Array =>
+  Uint8Array.from([...message, ...new Uint8Array(margin).fill(poison)])
+
 const margin = 96

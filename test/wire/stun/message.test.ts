@@ -143,6 +143,12 @@ describe('the end of the message', () => {
     }
   })
 
+  test('an attribute that reaches into what comes after the message is bad', () => {
+    const bytes = fromHex('000100082112a442000102030405060708090a0b802200086162636465666768')
+    const result = decodeMessage(bytes)
+    expect(result).toEqual({ ok: false, where: 'attribute 0x8022', why: 'at 20 says 8 bytes, but only 4 remain' })
+  })
+
   test('values are views of the bytes that came in, plain ones also of a Buffer', () => {
     const bytes = Buffer.from(encodeMessage({ ...binding, attributes: [attribute(software, 'abc')] }))
     const { value } = decoded(bytes).attributes[0] ?? {}
