@@ -1,5 +1,6 @@
 /** What to do next: each piece of advice names its cause and a fix that somebody can carry out. */
 import type { FamilyFinding, ServerFinding } from '../probe/nat/behaviors.ts'
+import { explanations, unreachableServers } from './unreachable.ts'
 import type { FamilyVerdict } from './verdict.ts'
 
 /** A mapping that closes sooner needs keepalives. RFC 4787 REQ-5 asks NATs for at least two minutes. */
@@ -12,6 +13,7 @@ const relayRecipe =
 /** The most useful first. Each is one string: `cause: fix`. */
 export function adviseOn(best: FamilyVerdict | undefined, all: readonly FamilyVerdict[]): string[] {
   if (!best) return []
+  if (all.every(({ finding, p2p }) => finding.mapped === null && p2p === 'unknown')) return onSilence(all)
   const advice = [
     ...onVerdict(best),
     ...onFamilies(best, all),
@@ -24,7 +26,12 @@ export function adviseOn(best: FamilyVerdict | undefined, all: readonly FamilyVe
     : ['Nothing to change: this network does all that direct connections need.']
 }
 
-function onVerdict({ p2p, finding, family }: FamilyVerdict): string[] {
+function onSilence(all: readonly FamilyVerdict[]): string[] {
+  const causes = new Set(unreachableServers(all).map(({ cause }) => cause))
+  return [...causes].map((cause) => `${explanations[cause].cause}: ${explanations[cause].fix}.`)
+}
+
+function onVerdict({ p2p, finding }: FamilyVerdict): string[] {
   switch (p2p) {
     case 'direct':
       return onDirect(finding)
@@ -44,7 +51,7 @@ function onVerdict({ p2p, finding, family }: FamilyVerdict): string[] {
         'For direct connections ask for outbound UDP to be opened in the firewall: port 3478 for STUN and TURN, 1024-65535 for media between peers.',
       ]
     case 'unknown':
-      return finding.mapped === null ? onSilence(finding, family) : onUnclear(finding)
+      return finding.mapped === null ? [] : onUnclear(finding)
   }
 }
 
@@ -58,17 +65,6 @@ function onDirect({ mapping, filtering }: FamilyFinding): string[] {
   }
   return [
     "Peers behind a symmetric NAT or without UDP still can't reach you directly: keep a TURN server as a fallback, on UDP 3478 and TLS 443.",
-  ]
-}
-
-function onSilence({ servers }: FamilyFinding, family: 4 | 6): string[] {
-  if (servers.some(({ asked }) => asked)) {
-    return [
-      `No STUN server answered over IPv${family}, and nothing proves that UDP is blocked: try servers of your own with --server, and check whether a firewall drops outbound UDP (ports 3478 and 19302).`,
-    ]
-  }
-  return [
-    'No STUN server could be asked: check the network connection and the name resolution, or give an address with --server stun:ADDRESS.',
   ]
 }
 

@@ -25,7 +25,11 @@ export const expectations: Readonly<Record<string, Expectation>> = {
           rfc3489.value === 'symmetric',
       )(report),
   },
-  blocked: { meaning: 'UDP is blocked', failed: anyFamily(({ rfc3489 }) => rfc3489.value === 'udp-blocked') },
+  blocked: {
+    meaning: 'UDP is blocked',
+    failed: (report) =>
+      report.verdict.p2p === 'blocked' || anyFamily(({ rfc3489 }) => rfc3489.value === 'udp-blocked')(report),
+  },
   'behind-nat': { meaning: 'addresses are translated', failed: anyFamily(({ behindNat }) => behindNat === true) },
   cgnat: {
     meaning: "the provider's NAT translates",

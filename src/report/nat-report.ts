@@ -94,10 +94,8 @@ export const errorReport = (startedAt: string, error: ReportError): NatReport =>
 })
 
 /** Did anything come out of the run: a reflexive address, or the proof that UDP is blocked? */
-export const hasMeasured = (report: NatReport): boolean =>
-  [report.nat.ipv4, report.nat.ipv6].some(
-    (family) => family !== null && (family.mapped !== null || family.rfc3489.value === 'udp-blocked'),
-  )
+export const hasMeasured = ({ nat, verdict }: NatReport): boolean =>
+  verdict.p2p === 'blocked' || [nat.ipv4, nat.ipv6].some((family) => family !== null && family.mapped !== null)
 
 /** What one family's finding contributes; picked by name, so that nothing internal leaks into the document. */
 export const toFamilyReport = (finding: FamilyFinding): FamilyReport => ({

@@ -14,8 +14,14 @@
 import { type AddressScope, familyOf, type IpAddress, parseIp, scopeOf } from '../core/index.ts'
 
 /** Anything that might be an address inside a text; parseIp decides. A zone belongs to it. */
-const addressLike =
-  /(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?=[0-9a-f]*:[0-9a-f:]*:)[0-9a-f:]+(?:\.\d{1,3}){0,3}(?:%[\w.-]+)?)(?![\w])/gi
+const addressLike = new RegExp(
+  [
+    String.raw`(?<![\w.:])(?=[0-9a-f]*:[0-9a-f:]*:)[0-9a-f:]+(?:\.\d{1,3}){0,3}(?:%[\w.-]+)?(?!\w)`,
+    // A colon may stand before it: stun:192.0.2.1
+    String.raw`(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w])`,
+  ].join('|'),
+  'gi',
+)
 
 export class Redactor {
   readonly #placeholders = new Map<IpAddress, IpAddress>()

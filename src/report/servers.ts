@@ -1,8 +1,5 @@
 /** Servers as the report lists them: one entry per URI, both families merged. */
 import type { FamilyFinding, ServerFinding } from '../probe/nat/behaviors.ts'
-import type { FamilyObservations } from '../probe/nat/observations.ts'
-import type { UnreachableCause, UnreachableServer } from './nat-report.ts'
-import type { AnalysedFamily } from './verdict.ts'
 
 export interface ServerReport {
   readonly uri: string
@@ -42,35 +39,4 @@ function mergeServer(uri: string, entries: readonly ServerFinding[]): ServerRepo
     problem:
       problems.size > 0 ? [...problems].join('; ') : alive.length > 0 ? null : 'no address of the family asked for',
   }
-}
-
-/** Why each server that did not answer didn't, family by family. */
-export function unreachableServers(families: readonly AnalysedFamily[]): UnreachableServer[] {
-  const all = families.flatMap(({ observations, finding }) =>
-    finding.servers.flatMap(({ uri, ok, asked, address, problem }, index) => {
-      if (ok || (!asked && problem === null)) return []
-      const where = address === null ? '' : ` (${address})`
-      return [{ uri, cause: causeOf(observations, index), why: `${problem ?? 'no answer'}${where}` }]
-    }),
-  )
-  // A name fails to resolve in both families at once: say it once.
-  return all.filter((entry, index) => {
-    const first = all.findIndex(
-      ({ uri, cause, why }) => uri === entry.uri && cause === entry.cause && why === entry.why,
-    )
-    return first === index
-  })
-}
-
-function causeOf({ servers, exchanges, streams }: FamilyObservations, index: number): UnreachableCause {
-  const code = servers[index]?.problem?.code
-  if (code === 'UNKNOWN_HOST' || code === 'DNS_FAILED') return 'dns'
-  if (code === 'NO_ROUTE') return 'no-route'
-  if (code !== undefined) return 'other'
-  const own = exchanges.filter(({ server }) => server === index)
-  const reason = own.find(({ failure }) => failure !== null)?.failure?.reason
-  if (reason === 'no-route' || reason === 'network-unreachable') return 'no-route'
-  if (reason === 'admin-prohibited' || reason === 'local-firewall') return 'udp-blocked'
-  if (reason !== undefined || own.some(({ replies }) => replies.length > 0)) return 'other'
-  return streams.some(({ server, connected }) => server === index && connected) ? 'udp-blocked' : 'no-answer'
 }

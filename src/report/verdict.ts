@@ -32,16 +32,15 @@ export interface AnalysedFamily {
   readonly finding: FamilyFinding
 }
 
-export interface FamilyVerdict {
+export interface FamilyVerdict extends AnalysedFamily {
   readonly family: AddressFamily
-  readonly finding: FamilyFinding
   readonly p2p: PeerToPeer
 }
 
 export function reachVerdict(families: readonly AnalysedFamily[]): Verdict {
   const verdicts = families.map((analysed) => ({
+    ...analysed,
     family: analysed.observations.family,
-    finding: analysed.finding,
     p2p: peerToPeer(analysed),
   }))
   const best = decisive(verdicts)
@@ -182,7 +181,7 @@ function sentence(finding: FamilyFinding, p2p: PeerToPeer, over: string): string
       return `UDP is blocked over ${over}: only a TURN relay over TCP or TLS will connect`
     case 'unknown':
       return finding.mapped === null
-        ? `Your network could not be measured over ${over}: no STUN server answered`
+        ? `Your network could not be measured: ${finding.servers.some(({ asked }) => asked) ? 'no STUN server answered' : 'no STUN server could be asked'}`
         : `Your public address over ${over} is ${finding.mapped}, but how your NAT treats other destinations could not be told`
   }
 }

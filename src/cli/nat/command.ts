@@ -6,29 +6,32 @@ const examples = `Examples:
   natcheck nat                                  check with public STUN servers
   natcheck nat --server stun:stun.example.org   check with your own server only
   natcheck nat --json > report.json             one document for scripts
-  natcheck nat --fail-on symmetric,blocked      exit 1 when that is what you have
+  natcheck nat --fail-on symmetric,blocked      exit 1 if that is what you have
   natcheck nat --save it.json; natcheck nat --from it.json --verbose
 `
 
 const notes = `
 What leaves this machine:
   DNS lookups of the servers' names (and of ipv4only.arpa where there is IPv6),
-  STUN Binding requests over UDP to the servers and to the second address that an
-  RFC 5780 server names, and, when no server answers, TCP connects to them (their
-  port or 443). Once a server has answered, read-only queries to your own router:
-  UPnP, NAT-PMP, PCP (--no-router leaves them out). Nothing is changed anywhere and
-  nothing else is contacted. Without --server, only as many of these as are needed:
+  STUN Binding requests over UDP to the servers and to the second address that
+  an RFC 5780 server names, and, when no server answers, TCP connects to them
+  (their port and 443). Once a server has answered, read-only queries to your own
+  router: UPnP, NAT-PMP, PCP (--no-router leaves them out). Nothing is changed
+  anywhere, nothing else is contacted. Without --server, as many of these as are
+  needed, in this order:
 ${publicServers.map((server) => `    ${server}`).join('\n')}
-  When none of them can be reached, the same check runs against natcheck's own server
-  on 127.0.0.1 and 127.0.0.2: that proves the tool and not the network.
+  When none of them can be reached, the same check runs against natcheck's own
+  server on 127.0.0.1 and 127.0.0.2: that proves the tool and not the network.
 
 Settings come from the flag, else from the environment (NATCHECK_SERVER,
-  NATCHECK_FAMILY, NATCHECK_TIMEOUT, NATCHECK_LOCAL, NATCHECK_PORT, NATCHECK_HAIRPIN,
-  NATCHECK_LIFETIME, NATCHECK_FRAGMENTS, NATCHECK_ROUTER, NATCHECK_FAIL_ON), else from
-  natcheck.json: {"server": ["stun:stun.example.org"], "failOn": ["symmetric"]}.
+  NATCHECK_FAMILY, NATCHECK_TIMEOUT, NATCHECK_LOCAL, NATCHECK_PORT,
+  NATCHECK_HAIRPIN, NATCHECK_LIFETIME, NATCHECK_FRAGMENTS, NATCHECK_ROUTER,
+  NATCHECK_FAIL_ON), else from natcheck.json:
+    {"server": ["stun:stun.example.org"], "failOn": ["symmetric"]}
 
 --fail-on takes a list of:
-  symmetric, blocked, behind-nat, cgnat, double-nat, alg, not-direct, inconclusive
+  symmetric, blocked, behind-nat, cgnat, double-nat, alg, not-direct,
+  inconclusive
 
 Exit code:
   0 measured ("UDP is blocked" too)   1 --fail-on came true   2 usage

@@ -48,11 +48,19 @@ function family(page: Page, name: string, nat: FamilyReport | null, verbose: boo
     return
   }
   page.heading(`${name}  ${addresses(nat)}`)
-  behaviours(page, nat, verbose)
+  if (nat.mapped !== null || verbose) behaviours(page, nat, verbose)
+  else if (nat.rfc3489.kind === 'observed') page.row('bad', 'RFC 3489 type', nat.rfc3489.value, labelWidth)
+  else
+    page.row(
+      'warn',
+      'inconclusive',
+      nat.mapping.kind === 'inconclusive' ? nat.mapping.why : nat.rfc3489.why,
+      labelWidth,
+    )
 }
 
 function addresses({ local, mapped, behindNat, confidence }: FamilyReport): string {
-  if (mapped === null) return `${local ?? ''} no public address seen`.trim()
+  if (mapped === null) return local === null ? 'no public address seen' : `${local}, no public address seen`
   const nat = behindNat === true ? 'behind a NAT' : behindNat === false ? 'no NAT' : 'NAT not known'
   const path = local === null || local === mapped ? mapped : `${local} → ${mapped}`
   return `${path}, ${nat}, confidence ${confidence}`
