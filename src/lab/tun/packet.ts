@@ -153,7 +153,8 @@ function decodeUdp({ source, destination, ttl, body }: IpPacket): Decoded<UdpPac
       kind: 'udp',
       source: { ip: source, port: view.getUint16(0) },
       destination: { ip: destination, port: view.getUint16(2) },
-      payload: datagram.slice(UDP_HEADER),
+      // A copy, also of a Buffer, whose own slice() would not make one.
+      payload: new Uint8Array(datagram.subarray(UDP_HEADER)),
       ttl,
     },
   }
