@@ -20,9 +20,11 @@ async function locate(network: Network, uri: ServerUri, family: AddressFamily): 
   const base = { uri: formatServerUri(uri), address: null, problem: null, asked: false }
   if (uri.hostKind === 'address' && familyOf(uri.host) !== family) return base
   try {
-    const { candidates } = await resolveServer(network, { ...uri, scheme: 'stun' }, { family, timeoutMs: lookupMs })
-    const udp = candidates.find(({ protocol }) => protocol === 'udp')
-    return { ...base, address: udp ? formatAddress(udp.address) : null }
+    // A TURN server answers Binding requests too; whatever transport its URI names, a NAT is measured over UDP.
+    const { transport: _, ...rest } = uri
+    const stun = { ...rest, scheme: 'stun' } as const
+    const { candidates } = await resolveServer(network, stun, { family, timeoutMs: lookupMs })
+    return { ...base, address: candidates[0] ? formatAddress(candidates[0].address) : null }
   } catch (error) {
     if (!(error instanceof NatcheckError)) throw error
     // No address of this family is no problem of the server's.
