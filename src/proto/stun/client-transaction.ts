@@ -59,6 +59,10 @@ export type TransactionInput =
   /** A message that arrived, from anybody about anything: what isn't ours is left alone. */
   | { readonly kind: 'message'; readonly message: StunMessage; readonly from: TransportAddress }
   | { readonly kind: 'failure'; readonly failure: DeliveryFailure }
+  /** The stream ended, or carries something else than STUN. */
+  | { readonly kind: 'closed'; readonly why: string }
+  /** The caller waits no longer: ends as if the last wait had passed. */
+  | { readonly kind: 'deadline' }
   | { readonly kind: 'cancel' }
 
 export type TransactionEffect =
@@ -92,6 +96,7 @@ export type TransactionOutcome = TransactionMeasures &
     /** There were replies, and none could prove that the server wrote it. RFC 8489 §9.2.5 */
     | { readonly kind: 'integrity-violated'; readonly why: string }
     | { readonly kind: 'unreachable'; readonly failure: DeliveryFailure }
+    | { readonly kind: 'closed'; readonly why: string }
     | { readonly kind: 'cancelled' }
   )
 
@@ -144,6 +149,10 @@ export class ClientTransaction implements StateMachine<TransactionInput, Transac
           this.#finish({ ...this.#measures(now), kind: 'unreachable', failure: input.failure })
         }
         return
+      case 'closed':
+        return this.#finish({ ...this.#measures(now), kind: 'closed', why: input.why })
+      case 'deadline':
+        return this.#giveUp(now)
       case 'cancel':
         this.#finish({ ...this.#measures(now), kind: 'cancelled' })
     }
@@ -152,8 +161,7 @@ export class ClientTransaction implements StateMachine<TransactionInput, Transac
   handleTimeout(now: Instant): void {
     if (this.#dueAt === undefined || now < this.#dueAt) return
     if (!this.#options.reliable && this.#transmissions < this.#timing.requestCount) this.#transmit(now)
-    else if (this.#violation === undefined) this.#finish({ ...this.#measures(now), kind: 'timeout' })
-    else this.#finish({ ...this.#measures(now), kind: 'integrity-violated', why: this.#violation })
+    else this.#giveUp(now)
   }
 
   pollEffect(): TransactionEffect | undefined {
@@ -174,6 +182,12 @@ export class ClientTransaction implements StateMachine<TransactionInput, Transac
     const wait = reliable ? reliableTimeoutMs : last ? rtoMs * lastWaitFactor : this.#intervalMs
     this.#intervalMs *= 2
     this.#dueAt = after(now, wait)
+  }
+
+  #giveUp(now: Instant): void {
+    const measures = this.#measures(now)
+    if (this.#violation === undefined) this.#finish({ ...measures, kind: 'timeout' })
+    else this.#finish({ ...measures, kind: 'integrity-violated', why: this.#violation })
   }
 
   #handleReply(message: StunMessage, from: TransportAddress, now: Instant): void {

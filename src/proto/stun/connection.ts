@@ -1,0 +1,100 @@
+/** A StunClient on a socket of its own, over UDP, TCP or TLS: what asks one server from one port. */
+import {
+  type Clock,
+  type ConnectedDatagramEndpoint,
+  formatAddress,
+  type IpAddress,
+  type Network,
+  type Random,
+  type StreamConnection,
+  type TransportAddress,
+  type TransportProtocol,
+} from '../../core/index.ts'
+import { StreamDecoder, type StreamFrame } from '../../wire/index.ts'
+import { StunClient, type StunClientOptions } from './request.ts'
+
+/** The world as this needs it. */
+export interface StunPorts {
+  readonly network: Network
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface StunConnectionOptions
+  extends Pick<StunClientOptions, 'credentials' | 'timing' | 'rtt' | 'fingerprint'> {
+  readonly to: TransportAddress
+  readonly protocol: TransportProtocol
+  /** The name that a TLS certificate has to be for. Default: the IP address. */
+  readonly serverName?: string | undefined
+  /** PEM of the authorities to trust instead of the system's. */
+  readonly ca?: string | undefined
+  readonly localIp?: IpAddress | undefined
+  /** Milliseconds for TCP and TLS to connect. */
+  readonly connectTimeoutMs: number
+}
+
+export interface StunConnection {
+  readonly client: StunClient
+  readonly local: TransportAddress
+  readonly remote: TransportAddress
+  /** Ends every open request with `cancelled`. */
+  close(): void
+}
+
+/**
+ * Rejects as `Network.connectDatagram` and `Network.connectStream` do. Over UDP the socket is connected, so ICMP errors
+ * end a request at once, and answers from another address than `to` are not heard at all.
+ */
+export function openStunConnection(ports: StunPorts, options: StunConnectionOptions): Promise<StunConnection> {
+  return options.protocol === 'udp' ? openDatagram(ports, options) : openStream(ports, options)
+}
+
+// The client is there before its socket: something may arrive before we hold what to send with.
+
+async function openDatagram(ports: StunPorts, options: StunConnectionOptions): Promise<StunConnection> {
+  const { to, localIp } = options
+  let socket: ConnectedDatagramEndpoint | undefined
+  const client = new StunClient({ ...options, ...ports, send: (bytes) => socket?.send(bytes) })
+  socket = await ports.network.connectDatagram(to, localIp === undefined ? {} : { ip: localIp }, {
+    onDatagram: (bytes, from) => void client.receiveDatagram(bytes, from),
+    onFailure: (failure) => client.fail(failure),
+  })
+  return connection(client, socket)
+}
+
+async function openStream(ports: StunPorts, options: StunConnectionOptions): Promise<StunConnection> {
+  const { to, localIp, protocol, serverName = to.ip, ca, connectTimeoutMs } = options
+  let socket: StreamConnection | undefined
+  const client = new StunClient({ ...options, ...ports, reliable: true, send: (bytes) => socket?.send(bytes) })
+  // Without TURN there is no ChannelData, and its absence tells HTTP and TLS servers from STUN ones.
+  const decoder = new StreamDecoder({ channelData: false })
+  const tls = protocol === 'tls' ? { serverName, ca } : undefined
+  socket = await ports.network.connectStream(
+    { to, localIp, tls, timeoutMs: connectTimeoutMs },
+    {
+      onData: (bytes) => {
+        for (const frame of decoder.push(bytes)) handleFrame(client, frame, to)
+      },
+      onClose: (error) => client.closed(error ? error.message : `${formatAddress(to)} closed the connection`),
+    },
+  )
+  return connection(client, socket)
+}
+
+function handleFrame(client: StunClient, frame: StreamFrame, from: TransportAddress): void {
+  if (frame.kind === 'message') client.receive(frame.message, from)
+  if (frame.kind === 'broken') client.closed(`${formatAddress(from)} does not speak STUN: ${frame.why}`)
+}
+
+const connection = (
+  client: StunClient,
+  socket: { readonly local: TransportAddress; readonly remote: TransportAddress; close(): void },
+): StunConnection => ({
+  client,
+  local: socket.local,
+  remote: socket.remote,
+  close: () => {
+    client.cancel()
+    socket.close()
+  },
+})
