@@ -156,7 +156,10 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
 /** A server that never answers. */
 export const silent = (over: Partial<FamilyObservations> = {}): FamilyObservations =>
   nothing({
-    exchanges: [exchange('mapping-1', '192.168.77.2', { to: primary, socket: 'mapping', times: 9 })],
+    exchanges: [
+      exchange('mapping-1', '192.168.77.2', { to: primary, socket: 'mapping', times: 9 }),
+      exchange('filtering-1', '192.168.77.2', { to: primary, socket: 'filtering', times: 9 }),
+    ],
     endedAtMs: 1600,
     ...over,
   })
