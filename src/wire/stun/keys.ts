@@ -9,7 +9,7 @@ export interface LongTermCredential {
 }
 
 /** The key of the short-term mechanism: the password itself. RFC 8489 §9.1.1 */
-export const shortTermKey = (password: string): Uint8Array => utf8(opaqueString(password))
+export const shortTermKey = (password: string): Uint8Array => Uint8Array.from(utf8(opaqueString(password)))
 
 /** The key of the long-term mechanism: a hash of `username:realm:password`. 16 bytes by MD5, 32 by SHA-256. RFC 8489 §18.5.1 */
 export function longTermKey(credential: LongTermCredential, algorithm: 'md5' | 'sha-256' = 'md5'): Uint8Array {
