@@ -58,7 +58,6 @@ export class Nat {
   readonly #byExternal = new Map<string, MutableMapping>()
   /** RFC 4787 REQ-2, paired pooling: the external address an internal one was given. */
   readonly #pairs = new Map<IpAddress, IpAddress>()
-  #nextSweep: Instant | undefined
 
   constructor(options: {
     readonly behavior: NatBehavior
@@ -143,7 +142,6 @@ export class Nat {
       if (this.behavior.refresh.outbound) live.expiresAt = this.#expiry(protocol, now)
       return live
     }
-    this.#sweep(now)
     const external = this.#assignExternal(protocol, source, now)
     if (!external) return undefined
     const mapping: MutableMapping = {
@@ -228,7 +226,7 @@ export class Nat {
     )
   }
 
-  /** Expired state is removed when it is met: there is no timer to do it. */
+  /** Expired state is removed when it is met: there is no timer to do it, and ports bound how much there can be. */
   #live(mapping: MutableMapping | undefined, now: Instant): MutableMapping | undefined {
     if (!mapping || mapping.expiresAt > now) return mapping
     this.#remove(mapping)
@@ -238,17 +236,6 @@ export class Nat {
   #remove(mapping: MutableMapping): void {
     this.#byInternal.delete(internalKey(mapping.protocol, mapping.internal, mapping.remote))
     this.#byExternal.delete(externalKey(mapping.protocol, mapping.external))
-  }
-
-  /** Keeps a NAT that runs for days from growing: once per lifetime everything expired goes. */
-  #sweep(now: Instant): void {
-    if (this.#nextSweep === undefined || now >= this.#nextSweep) {
-      this.#nextSweep = after(now, this.behavior.mappingLifetimeMs)
-      for (const mapping of this.#byExternal.values()) {
-        if (mapping.expiresAt <= now) this.#remove(mapping)
-        for (const [remote, until] of mapping.permitted) if (until <= now) mapping.permitted.delete(remote)
-      }
-    }
   }
 
   #rewrite<T extends Transported>(packet: T, from: IpAddress, to: IpAddress): T {

@@ -92,18 +92,9 @@ export class UdpStack {
     }
   }
 
-  /** A connected socket wins over a bound one, and that over the wildcard. */
+  /** There is no SO_REUSEADDR here, so at most one socket matches. */
   #listener(packet: UdpPacket): OpenSocket | undefined {
-    let best: OpenSocket | undefined
-    let bestScore = 0
-    for (const socket of this.#byPort.get(packet.destination.port) ?? []) {
-      const score = scoreOf(socket, packet)
-      if (score > bestScore) {
-        best = socket
-        bestScore = score
-      }
-    }
-    return best
+    return this.#byPort.get(packet.destination.port)?.find((socket) => hears(socket, packet))
   }
 
   #send(socket: OpenSocket, bytes: Uint8Array, to: TransportAddress): void {
@@ -150,12 +141,10 @@ export class UdpStack {
 
 export const isWildcard = (ip: IpAddress): boolean => ip === '0.0.0.0' || ip === '::'
 
-/** 0: not for this socket. */
-function scoreOf(socket: OpenSocket, { source, destination }: UdpPacket): number {
-  if (socket.family !== familyOf(destination.ip)) return 0
-  if (!isWildcard(socket.local.ip) && socket.local.ip !== destination.ip) return 0
-  if (socket.remote) return sameAddress(socket.remote, source) ? 3 : 0
-  return isWildcard(socket.local.ip) ? 1 : 2
+function hears({ family, local, remote }: OpenSocket, { source, destination }: UdpPacket): boolean {
+  if (family !== familyOf(destination.ip)) return false
+  if (!isWildcard(local.ip) && local.ip !== destination.ip) return false
+  return remote === undefined || sameAddress(remote, source)
 }
 
 const errnos: Readonly<Record<DeliveryFailureReason, string>> = {

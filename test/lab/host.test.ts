@@ -73,6 +73,15 @@ describe('datagrams', () => {
     expect(socket.heard).toEqual([`answer<${primary}:3478`])
   })
 
+  test('a host that writes to one of its own addresses writes from it', async () => {
+    const { clock, server } = homeNetwork()
+    const echo = await openEcho(server, alternate, 3478)
+    const socket = await openSocket(server, undefined, 40000)
+    socket.send('myself', at(alternate, 3478))
+    await clock.advance(0)
+    expect(echo.heard).toEqual([`myself<${alternate}:40000`])
+  })
+
   test('the handler is never called from inside send, even on loopback', async () => {
     const { clock, client } = homeNetwork()
     const echo = await openEcho(client, '127.0.0.1', 3478)
@@ -82,6 +91,16 @@ describe('datagrams', () => {
     await clock.advance(0)
     expect(echo.heard).toEqual(['hello<127.0.0.2:40000'])
     expect(socket.heard).toEqual(['127.0.0.2:40000<127.0.0.1:3478'])
+  })
+
+  test('nor over a line without delay', async () => {
+    const { clock, client, neighbour } = homeNetwork()
+    const echo = await openEcho(neighbour, '192.168.1.11', 3478)
+    const socket = await openSocket(client)
+    socket.send('hello', at('192.168.1.11', 3478))
+    expect(echo.heard).toEqual([])
+    await clock.advance(0)
+    expect(socket.heard).toHaveLength(1)
   })
 
   test('the sender may reuse its buffer', async () => {

@@ -259,6 +259,17 @@ describe('mapping lifetime', () => {
     expect([lone.letsIn(server, external), lone.letsIn(otherIp, external)]).toEqual([true, false])
   })
 
+  test('where outbound packets refresh nothing, they refresh no permission either', () => {
+    const lone = new LoneNat({ ...lifetime, refresh: { outbound: false, inbound: true } })
+    const external = lone.mapped(client, server)
+    lone.mapped(client, otherIp)
+    lone.now = 20_000
+    lone.mapped(client, otherIp)
+    expect(lone.letsIn(server, external)).toBe(true)
+    lone.now = 35_000
+    expect([lone.letsIn(server, external), lone.letsIn(otherIp, external)]).toEqual([true, false])
+  })
+
   test('after the end a new mapping is made: random ports change', () => {
     const lone = new LoneNat({ ...lifetime, portAssignment: 'random' })
     const before = lone.mapped(client, server)

@@ -75,7 +75,9 @@ describe('homeNetwork', () => {
   })
 
   test('the gateway is a host of its own, on the inside only', async () => {
-    const { clock, client, gateway, server } = homeNetwork()
+    const { clock, client, gateway, server, network } = homeNetwork()
+    const dropped: string[] = []
+    network.capture(({ where, event, why }) => event === 'dropped' && dropped.push(`${where}: ${why}`))
     expect(await client.network.defaultGateway(4)).toBe('192.168.1.1')
     await openEcho(gateway, '192.168.1.1', 5351)
     const socket = await openSocket(client, undefined, 40000)
@@ -85,6 +87,8 @@ describe('homeNetwork', () => {
     await clock.advance(100)
     expect(socket.heard).toEqual(['192.168.1.10:40000<192.168.1.1:5351'])
     expect(outsider.heard).toEqual([])
+    // The internet knows no private addresses.
+    expect(dropped).toEqual(['internet: unroutable'])
   })
 
   test('IPv6 goes beside the NAT: routed when open, filtered otherwise', async () => {

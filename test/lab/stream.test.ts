@@ -76,6 +76,46 @@ describe('virtual TCP', () => {
     expect(home.stream.heard.join('')).toBe(words.join(''))
   })
 
+  test('a greeting that overtakes the acceptance is heard after it', async () => {
+    const overtaken: number[] = []
+    for (let seed = 0; seed < 50; seed++) {
+      const home = setUp({ seed, jitter: 0.9 })
+      home.server.listenStream(3478, (connection) => {
+        connection.send(bytes('welcome'))
+        return { onData: () => {}, onClose: () => {} }
+      })
+      const segments: string[] = []
+      home.network.capture(({ where, event, packet }) => {
+        if (where === 'client' && event === 'received' && packet.kind === 'tcp') segments.push(packet.segment.type)
+      })
+      await home.stream.connect()
+      await home.clock.advance(100)
+      expect(home.stream.heard).toEqual(['welcome'])
+      if (segments[0] === 'data') overtaken.push(seed)
+    }
+    expect(overtaken.length).toBeGreaterThan(5)
+  })
+
+  test('a connection outlives the deadline for connecting', async () => {
+    const home = setUp()
+    echoServer(home)
+    const connection = await home.stream.connect()
+    await home.clock.advance(10_000)
+    connection.send(bytes('still here'))
+    await home.clock.advance(40)
+    expect([home.stream.heard, home.stream.closed]).toEqual([['still here'], []])
+  })
+
+  test('a server whose client gave up is told by a reset', async () => {
+    const home = setUp()
+    const server = echoServer(home)
+    const handlers = { onData: () => {}, onClose: () => {} }
+    const attempt = home.clock.run(home.client.network.connectStream({ to: target, timeoutMs: 30 }, handlers))
+    await expect(attempt).rejects.toMatchObject({ code: 'TIMEOUT' })
+    await home.clock.advance(100)
+    expect(server.closed).toEqual([expect.stringContaining('closed the connection')])
+  })
+
   test('closing one side ends the other in order', async () => {
     const home = setUp()
     const server = echoServer(home)
