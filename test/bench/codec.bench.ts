@@ -3,7 +3,7 @@
  * The message is a Binding success response as a server sends it: SOFTWARE, XOR-MAPPED-ADDRESS, RESPONSE-ORIGIN and
  * OTHER-ADDRESS; with integrity it carries USERNAME as well.
  */
-import { bench, type BenchOptions, describe } from 'vitest'
+import { type BenchOptions, bench, describe } from 'vitest'
 import * as wire from '../../src/wire/index.ts'
 
 const transactionId = Uint8Array.from({ length: 12 }, (_, index) => index)

@@ -1,7 +1,7 @@
 /** Attributes of RFC 3489, reserved since RFC 5389 but spoken by servers that answer classic NAT tests. */
 import type { TransportAddress } from '../../core/index.ts'
-import { type AttributeCodec, bytesCodec } from './attribute.ts'
 import { addressCodec, xorAddressCodec } from './addresses.ts'
+import { type AttributeCodec, bytesCodec } from './attribute.ts'
 
 /** RESPONSE-ADDRESS: where to send the response. Lets servers be used to hit others: never honoured. RFC 3489 §11.2.2 */
 export const responseAddress: AttributeCodec<TransportAddress> = addressCodec('RESPONSE-ADDRESS', 0x0002)

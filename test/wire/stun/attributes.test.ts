@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  attribute,
   type AttributeCodec,
+  attribute,
   changeRequest,
   channelNumber,
   encodeMessage,
@@ -12,9 +12,9 @@ import {
   icmp,
   lifetime,
   loggingId,
+  Method,
   mappedAddress,
   messageIntegritySha256,
-  Method,
   nonce,
   passwordAlgorithms,
   rawAttribute,
@@ -22,8 +22,8 @@ import {
   realm,
   requestedAddressFamily,
   responsePort,
-  software,
   type StunMessage,
+  software,
   toChannelNumber,
   transactionTransmitCounter,
   unknownAttributes,

@@ -7,11 +7,11 @@ import {
   errorCode,
   get,
   looksLikeStun,
-  mappedAddress,
   type MessageClass,
+  Method,
+  mappedAddress,
   messageIntegrity,
   messageIntegritySha256,
-  Method,
   newClassicTransactionId,
   newTransactionId,
   rawAttribute,
@@ -25,6 +25,7 @@ import {
   verifyIntegritySha256,
   xorMappedAddress,
 } from '../../../src/wire/index.ts'
+import { fingerprintOf } from '../../../src/wire/stun/fingerprint.ts'
 import { decoded, fromHex, vectors } from '../vectors.ts'
 
 const transactionId = fromHex('000102030405060708090a0b')
@@ -261,6 +262,10 @@ describe('integrity and fingerprint', () => {
     const print = rawAttribute(0x8028, new Uint8Array(4))
     expect(verifyFingerprint(decoded(encodeMessage({ ...binding, attributes: [print, print] })))).toBe(false)
     expect(verifyFingerprint(decoded(encodeMessage(binding)))).toBe(false)
+    // Right for the header as it stands, but with an attribute behind it.
+    const bytes = fromHex('000100102112a442000102030405060708090a0b80280004000000008022000478787878')
+    new DataView(bytes.buffer).setUint32(24, fingerprintOf(bytes, 20))
+    expect(verifyFingerprint(decoded(bytes))).toBe(false)
   })
 
   test('RFC 3489 pads the text to 64 bytes before it is hashed', () => {
