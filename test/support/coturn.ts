@@ -56,10 +56,11 @@ export async function startCoturn(namespace: Namespace, options: CoturnOptions):
   try {
     // A single listening address of a family has no alternate, and then coturn opens no alternate port.
     const ports = options.ips.length > 1 ? [port, alternatePort] : [port]
-    await answersStun(
-      namespace,
-      options.ips.flatMap((ip) => ports.map((each) => ({ ip, port: each }))),
+    const sockets = options.ips.flatMap((ip) => ports.map((each) => ({ ip, port: each })))
+    const ended = new Promise<never>((_, reject) =>
+      daemon.child.once('close', (status) => reject(new Error(`it ended with ${status}`))),
     )
+    await Promise.race([answersStun(namespace, sockets), ended])
   } catch (error) {
     await stop()
     throw new Error(`coturn did not answer: ${String(error)}\n${daemon.output()}`, { cause: error })

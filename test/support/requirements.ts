@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { userInfo } from 'node:os'
 import { describe, test } from 'vitest'
 
 /** A tool or a right. `netns`: may make network namespaces. `tun`: may open a TUN device. */
@@ -32,7 +31,7 @@ const answers = new Map<Requirement, { readonly missing: string | undefined }>()
 
 const checks: Record<Requirement, () => string | undefined> = {
   linux: () => (process.platform === 'linux' ? undefined : `needs Linux, this is ${process.platform}`),
-  root: () => (process.getuid?.() === 0 ? undefined : `needs root, this is ${userInfo().username}`),
+  root: () => (process.getuid?.() === 0 ? undefined : `needs root, this is user ${process.getuid?.() ?? 'unknown'}`),
   // Being root is not enough: an unprivileged container lacks CAP_SYS_ADMIN. So each right is tried, not looked up.
   netns: () =>
     requires('linux') ??
