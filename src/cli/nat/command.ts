@@ -15,10 +15,10 @@ What leaves this machine:
   DNS lookups of the servers' names (and of ipv4only.arpa where there is IPv6),
   STUN Binding requests over UDP to the servers and to the second address that
   an RFC 5780 server names, and, when no server answers, TCP connects to them
-  (their port and 443). Once a server has answered, read-only queries to your own
-  router: UPnP, NAT-PMP, PCP (--no-router leaves them out). Nothing is changed
-  anywhere, nothing else is contacted. Without --server, as many of these as are
-  needed, in this order:
+  (their port and 443). Once a server has answered, read-only queries to your
+  own router: UPnP, NAT-PMP, PCP (--no-router leaves them out). Nothing is
+  changed anywhere, nothing else is contacted. Without --server, as many of
+  these as are needed, in this order:
 ${publicServers.map((server) => `    ${server}`).join('\n')}
   When none of them can be reached, the same check runs against natcheck's own
   server on 127.0.0.1 and 127.0.0.2: that proves the tool and not the network.

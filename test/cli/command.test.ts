@@ -1,0 +1,219 @@
+/** The command as a process, towards loopback only. */
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Check } from 'typebox/value'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { NatReport } from '../../src/report/index.ts'
+import { natReportSchema } from '../../src/report/schema.ts'
+import { type StunServer, startStunServer } from '../../src/relay/stun-server.ts'
+import { nodeNetwork } from '../../src/transport/index.ts'
+import { natcheck } from './natcheck.ts'
+
+/** One line, ours, and no stack. */
+const oneLine = /^natcheck: [^\n]+ — [^\n]+\n$/
+
+describe('help', () => {
+  test.each([
+    ['help', ['--help']],
+    ['help-nat', ['nat', '--help']],
+  ])('%s', async (name, args) => {
+    const { status, stdout, stderr } = await natcheck(args)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^Examples:\n/)
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
+    await expect(stdout).toMatchFileSnapshot(`../golden/${name}.txt`)
+  })
+
+  test('--version is the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      version: string
+    }
+    expect((await natcheck(['--version'])).stdout).toBe(`${version}\n`)
+  })
+})
+
+describe('usage errors: one line, exit 2', () => {
+  test.each([
+    ['a typo in a sub-command never runs the default', ['nta'], /unknown command 'nta' — did you mean nat\?/],
+    ['a word that is like none', ['frobnicate'], /unknown command 'frobnicate' — natcheck --help/],
+    ['an unknown flag', ['nat', '--jsno'], /unknown option '--jsno' — did you mean --json\?/],
+    ['a flag without its value', ['nat', '--server'], /argument missing/],
+    ['too much', ['nat', 'stun:h'], /too many arguments/],
+    ['a malformed URI', ['--server', 'stun://h'], /slashes .* — write stun:h/],
+    ['stuns:', ['--server', 'stuns:127.0.0.1'], /TLS.* — give stun:127\.0\.0\.1/],
+    ['--family', ['nat', '--family', '5'], /--family is "5" — write 4, 6 or both/],
+    ['--timeout', ['nat', '--timeout', 'soon'], /--timeout is "soon"/],
+    ['--fail-on', ['nat', '--fail-on', 'symetric'], /did you mean symmetric\?/],
+    ['--from', ['nat', '--from', '/nonexistent'], /\/nonexistent can't be read/],
+    ['--local', ['nat', '--server', 'stun:127.0.0.1:9', '--local', '192.0.2.1'], /192\.0\.2\.1/],
+    ['schema of nothing', ['schema', 'x'], /no report "x"/],
+  ])('%s', async (_, args, message) => {
+    const { status, stdout, stderr } = await natcheck(args)
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toMatch(oneLine)
+    expect(stderr).toMatch(message)
+  })
+
+  test.each([['--json'], ['--jsonl']])('the document is printed all the same with %s', async (flag) => {
+    const { status, stdout } = await natcheck(['nat', flag, '--family', '5'])
+    expect(status).toBe(2)
+    const report = JSON.parse(stdout) as NatReport
+    expect(Check(natReportSchema, report)).toBe(true)
+    expect(report.error).toMatchObject({ code: 'USAGE', fix: 'write 4, 6 or both' })
+  })
+})
+
+test('schema nat prints the schema that the package exports', async () => {
+  const { status, stdout } = await natcheck(['schema', 'nat'])
+  expect(status).toBe(0)
+  expect(JSON.parse(stdout)).toEqual(JSON.parse(JSON.stringify(natReportSchema)))
+})
+
+test('nobody reads: no error, no noise', async () => {
+  expect(await natcheck(['schema', 'nat'], { unread: true })).toMatchObject({ status: 0, stderr: '' })
+})
+
+describe('against our own server on loopback', () => {
+  let server: StunServer
+  let uri = ''
+  let directory = ''
+  beforeAll(async () => {
+    server = await startStunServer(nodeNetwork(), { primaryIp: '127.0.0.1', alternateIp: '127.0.0.2' })
+    uri = `stun:127.0.0.1:${server.primary.port}`
+    directory = mkdtempSync(join(tmpdir(), 'natcheck-command-'))
+  })
+  afterAll(() => {
+    server.close()
+    rmSync(directory, { recursive: true })
+  })
+
+  test('--json: the right verdict, the held fields, exit 0', async () => {
+    const { status, stdout, stderr } = await natcheck(['nat', '--server', uri, '--json'])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const report = JSON.parse(stdout) as NatReport
+    expect(Check(natReportSchema, report)).toBe(true)
+    expect(report).toMatchObject({
+      servers: [{ uri, ok: true, rfc5780: true, problem: null }],
+      nat: {
+        ipv4: {
+          behindNat: false,
+          mapping: { kind: 'observed', value: 'none' },
+          filtering: { kind: 'observed', value: 'endpoint-independent' },
+          rfc3489: { kind: 'observed', value: 'open-internet' },
+        },
+        ipv6: { behindNat: null, mapping: { kind: 'not-tested', value: null } },
+      },
+      verdict: { p2p: 'direct', family: 'ipv4' },
+    })
+  })
+
+  test('bare natcheck runs nat, in words', async () => {
+    const { status, stdout } = await natcheck(['--server', uri])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^✓ Direct connections work with everyone/)
+  })
+
+  test('settings come from the environment and from natcheck.json', async () => {
+    const fromEnv = await natcheck([], {
+      env: { NATCHECK_SERVER: uri, NATCHECK_FAMILY: '4', NATCHECK_FAIL_ON: 'not-direct' },
+    })
+    expect(fromEnv.status).toBe(0)
+    expect(fromEnv.stdout).toContain(uri)
+    writeFileSync(join(directory, 'natcheck.json'), JSON.stringify({ server: [uri], family: '4' }))
+    const fromFile = await natcheck(['--json'], { cwd: directory })
+    expect((JSON.parse(fromFile.stdout) as NatReport).nat.ipv6).toBeNull()
+  })
+
+  test('--save, then --from: the same document', async () => {
+    const path = join(directory, 'saved.json')
+    const first = await natcheck(['nat', '--server', uri, '--json', '--save', path])
+    const again = await natcheck(['nat', '--from', path, '--json'])
+    expect(again.stdout).toBe(first.stdout)
+    expect((await natcheck(['nat', '--from', path, '--fail-on', 'not-direct'])).status).toBe(0)
+  })
+
+  test('--local and --port are what the mapping test sends from', async () => {
+    const { stdout } = await natcheck(['nat', '--server', uri, '--local', '127.0.0.3', '--port', '45679', '--json'])
+    expect((JSON.parse(stdout) as NatReport).nat.ipv4?.local).toBe('127.0.0.3:45679')
+  })
+
+  test('--jsonl: events while running, the report last', async () => {
+    const { stdout } = await natcheck(['nat', '--server', uri, '--jsonl', '--family', '4'])
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines.slice(0, -1).every(({ event }) => typeof event === 'string')).toBe(true)
+    expect(lines.filter(({ event }) => event === 'sent').length).toBeGreaterThan(3)
+    expect(Check(natReportSchema, lines.at(-1))).toBe(true)
+  })
+})
+
+describe('servers that are none', () => {
+  const sockets: Socket[] = []
+  const bind = async (onMessage: (this: Socket, message: Buffer, from: { port: number; address: string }) => void) => {
+    const socket = createSocket('udp4')
+    socket.on('message', onMessage)
+    socket.bind(0, '127.0.0.1')
+    await once(socket, 'listening')
+    sockets.push(socket)
+    return socket.address().port
+  }
+  afterAll(() => {
+    for (const socket of sockets) socket.close()
+  })
+
+  test('nothing listens there', async () => {
+    const port = await bind(() => {})
+    sockets.pop()?.close()
+    const { status, stderr } = await natcheck(['nat', '--server', `stun:127.0.0.1:${port}`])
+    expect(status).toBe(3)
+    expect(stderr).toMatch(oneLine)
+    expect(stderr).toMatch(/nothing listens on that UDP port/)
+  })
+
+  test('something else answers', async () => {
+    const port = await bind(function (_, from) {
+      this.send('hello, I am no STUN server', from.port, from.address)
+    })
+    const { status, stdout, stderr } = await natcheck(['nat', '--server', `stun:127.0.0.1:${port}`, '--json'])
+    expect(status).toBe(3)
+    expect(stderr).toMatch(/does not speak STUN/)
+    expect((JSON.parse(stdout) as NatReport).verdict.p2p).toBe('unknown')
+  })
+
+  test('a port that is taken', async () => {
+    const port = await bind(() => {})
+    const { status, stderr } = await natcheck([
+      'nat',
+      '--server',
+      'stun:127.0.0.1:9',
+      '--local',
+      '127.0.0.1',
+      '--port',
+      `${port}`,
+    ])
+    expect(status).toBe(2)
+    expect(stderr).toMatch(oneLine)
+    expect(stderr).toContain(String(port))
+  })
+
+  test('SIGINT while it waits: exit 130, and the document', async () => {
+    const port = await bind(() => {})
+    let interrupted = false
+    const { status, stdout, stderr } = await natcheck(['nat', '--server', `stun:127.0.0.1:${port}`, '--jsonl'], {
+      onStdout: (text, kill) => {
+        if (!interrupted && text.includes('"sent"')) kill('SIGINT')
+        interrupted ||= text.includes('"sent"')
+      },
+    })
+    expect(status).toBe(130)
+    const report = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as NatReport
+    expect(Check(natReportSchema, report)).toBe(true)
+    expect(report.error?.code).toBe('CANCELLED')
+    expect(stderr).toMatch(/^natcheck: interrupted/)
+  })
+})
