@@ -64,7 +64,11 @@ export function judgeHairpinning(
     return observed(internal ? 'internal-source' : 'external-source', `it arrived from ${arrival.from}`)
   }
   if (mapping.kind === 'observed' && mapping.value === 'endpoint-independent') {
-    return observed('off', `none of ${sent.sentAtMs.length} packets each way came back in`)
+    // Linux drops what claims to come from itself, so that RFC 4787 REQ-9's forbidden variant can't be seen from one host.
+    return observed(
+      'off',
+      `none of ${sent.sentAtMs.length} packets each way came back in (nor would they where the NAT shows the internal source and this system drops its own)`,
+    )
   }
   return inconclusive(
     'nothing came back, but the mapping depends on the destination, so the right address is not known',
