@@ -1,5 +1,5 @@
 /** The lab's own NAT on a TUN device, measured with single packets on a real network stack. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mappingsAndFilterings } from '../../src/lab/nat-behavior.ts'
 import { client, type NatLab, natLab, natLabRequirements, servers, tunExternal } from '../support/nat-lab.ts'
 import { Bench, observe } from '../support/raw-probe.ts'
@@ -67,25 +67,43 @@ describeIf(natLabRequirements('tun', 'none'), 'the NAT model on a TUN device', (
     for (const ip of seen) expect(tunExternal.ip4).toContain(ip)
   })
 
-  test('hairpinning with the external source', async () => {
-    const { first } = bench.peers(4)
-    const answered = async (): Promise<{ from?: unknown; mapped: unknown }> => {
+  describe('hairpinning', () => {
+    /** What the second of two inside sockets sees when the first writes to its mapped address. */
+    const hairpin = async (): Promise<{ seen: unknown; local: unknown; mapped: unknown }> => {
+      const { first } = bench.peers(4)
       const [one, two] = [await bench.openClient(4), await bench.openClient(4)]
-      const [mappedOne, mappedTwo] = [await bench.mappedTowards(one, first), await bench.mappedTowards(two, first)]
+      const [mapped, mappedTwo] = [await bench.mappedTowards(one, first), await bench.mappedTowards(two, first)]
       const text = bench.text('hairpin')
       one.send(text, mappedTwo)
-      // On the client's side of the NAT the order of the device is the order of arrival.
+      // The device hands packets back in the order it took them: what comes after has not overtaken.
       await bench.settle(one, first)
       await bench.settle(two, first)
       one.close()
       two.close()
-      return { from: two.received.find((datagram) => datagram.text === text)?.from, mapped: mappedOne }
+      return { seen: two.received.find((datagram) => datagram.text === text)?.from, local: one.local, mapped }
     }
-    await lab.setNat({ ...endpointIndependent, hairpinning: 'external-source' })
-    const hairpinned = await answered()
-    expect(hairpinned.from).toEqual(hairpinned.mapped)
-    await lab.setNat({ ...endpointIndependent, hairpinning: 'off' })
-    expect((await answered()).from).toBeUndefined()
+    const accept = async (value: 0 | 1): Promise<void> =>
+      await lab.client.namespace.sysctl({ 'net.ipv4.conf.all.accept_local': value })
+
+    test('off: nothing comes back', async () => {
+      await lab.setNat({ ...endpointIndependent, hairpinning: 'off' })
+      expect((await hairpin()).seen).toBeUndefined()
+    })
+
+    test('with the external source', async () => {
+      await lab.setNat({ ...endpointIndependent, hairpinning: 'external-source' })
+      const { seen, mapped } = await hairpin()
+      expect(seen).toEqual(mapped)
+    })
+
+    test('with the internal source, which Linux refuses when it is its own address', async () => {
+      await lab.setNat({ ...endpointIndependent, hairpinning: 'internal-source' })
+      expect((await hairpin()).seen).toBeUndefined()
+      await accept(1)
+      const { seen, local } = await hairpin()
+      await accept(0)
+      expect(seen).toEqual(local)
+    })
   })
 
   for (const family of [4, 6] as const) {

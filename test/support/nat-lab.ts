@@ -87,7 +87,8 @@ export class NatLab {
     try {
       await lab.#wire()
       // The server needs nothing of the router's NAT, nor the other way round.
-      await Promise.all([lab.setNat(options.nat), lab.#startServer(options.server)])
+      const starts = await Promise.allSettled([lab.setNat(options.nat), lab.#startServer(options.server)])
+      for (const start of starts) if (start.status === 'rejected') throw start.reason
       return lab
     } catch (error) {
       await lab.close()

@@ -38,6 +38,7 @@ const checks: Record<Requirement, () => string | undefined> = {
     requires('root') ??
     missingProgram('ip', 'iproute2') ??
     missingProgram('setpriv', 'util-linux') ??
+    missingProgram('sysctl', 'procps') ??
     (succeeds('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up'])
       ? undefined
       : 'needs network namespaces (CAP_SYS_ADMIN and CAP_NET_ADMIN)'),

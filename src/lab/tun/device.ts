@@ -21,7 +21,8 @@ export interface TunHandlers {
   onGone?(): void
 }
 
-// <linux/if_tun.h>, <linux/if.h>, <poll.h>; the same numbers on every architecture Node runs on but MIPS.
+// <linux/if_tun.h>, <linux/if.h>, <poll.h>: the numbers, and the little-endian order, of every architecture that koffi
+// is built for.
 const TUNSETIFF = 0x400454ca
 const IFF_TUN_NO_PI = 0x1001
 const IFNAMSIZ = 16
