@@ -115,6 +115,7 @@ describe('binding', () => {
   /** A network on which some addresses are taken; it counts what is open. */
   class ScarceNetwork {
     readonly open = new Set<string>()
+    attempts = 0
     readonly #taken: (address: TransportAddress) => boolean
     #nextPort = 40_000
 
@@ -125,6 +126,7 @@ describe('binding', () => {
     get network(): Network {
       const openDatagram = async ({ ip = '0.0.0.0', port = 0 }: DatagramOptions): Promise<DatagramEndpoint> => {
         const local = { ip, port: port || this.#nextPort++ }
+        this.attempts++
         if (this.#taken(local)) throw new NatcheckError('ADDRESS_IN_USE', `${formatAddress(local)} is taken`)
         this.open.add(formatAddress(local))
         return { local, send: () => {}, close: () => void this.open.delete(formatAddress(local)) }
@@ -152,6 +154,7 @@ describe('binding', () => {
     const asked = startStunServer(scarce.network, { ...ips, primaryPort: 3478, alternatePort: 3479 })
     await expect(asked).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' })
     expect([...scarce.open]).toEqual([])
+    expect(scarce.attempts).toBe(4)
   })
 
   it('opens one socket for one IP, two when a second port is asked for', async () => {

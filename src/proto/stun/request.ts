@@ -194,7 +194,6 @@ export class StunClient {
         note(effect, notes)
         if (effect.kind === 'send') this.#options.send(effect.bytes)
         if (effect.kind !== 'done') return
-        driver.stop()
         this.#running.delete(key)
         cancelDeadline?.()
         signal?.removeEventListener('abort', abort)
