@@ -139,6 +139,8 @@ function gloss({ rfc3489, mapping }: FamilyFinding): string {
   const { value } = mapping
   // The classic flowchart calls it full cone when test II comes in, but what counts for a peer is the mapping.
   if (value === 'address-dependent' || value === 'address-and-port-dependent') return ' [symmetric NAT]'
+  // The sentence itself says blocked.
+  if (rfc3489.value === 'udp-blocked') return ''
   if (rfc3489.value !== null) return ` [${glosses[rfc3489.value]}]`
   return value === 'endpoint-independent' ? ' [cone NAT]' : ''
 }
