@@ -1,4 +1,4 @@
-/** STUN as state machines: the client transaction, credentials, and the Binding responder. No sockets, no timers. */
+/** STUN as state machines and pure functions; StunClient and its connections run them over the ports in core. */
 export * from './binding-responder.ts'
 export * from './client-transaction.ts'
 export * from './connection.ts'
