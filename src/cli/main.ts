@@ -26,7 +26,8 @@ const io: CliIo = {
   cwd: process.cwd(),
   stdoutIsTty: isatty(1),
   stderrIsTty: isatty(2),
-  columns: isatty(1) ? process.stdout.columns : undefined,
+  // Some terminals (serial lines, script(1)) say 0: they don't know.
+  columns: process.stdout.columns > 0 ? process.stdout.columns : undefined,
   out: (text) =>
     new Promise((resolve) => {
       if (unread) resolve()
