@@ -91,6 +91,13 @@ describe('RFC 8489', () => {
     expect(answer.bytes.length).toBe(44)
   })
 
+  it.each(['223.255.255.254', '1.0.0.1', '127.0.0.1', '10.0.0.9', '::1', 'ff::1', 'fe80::1%eth0'])(
+    'answers %s',
+    (ip) => {
+      expect(ask(single, bindingRequestBytes(), 'primary', { ip, port: 5000 }).to.ip).toBe(ip)
+    },
+  )
+
   it('gives a retransmission the same answer', () => {
     expect(ask(four, bindingRequestBytes()).bytes).toEqual(ask(four, bindingRequestBytes()).bytes)
   })
@@ -165,6 +172,8 @@ describe('RFC 8489', () => {
     { ip: '0.0.0.0', port: 5000 },
     { ip: '255.255.255.255', port: 5000 },
     { ip: '224.0.0.1', port: 5000 },
+    { ip: '::', port: 5000 },
+    { ip: 'ff02::1', port: 5000 },
     ...Object.values(addresses),
   ])('sends nothing to %o', (from) => {
     for (const bytes of [bindingRequestBytes(), bindingRequestBytes([attribute(priority, 1)]), classicRequest()]) {
