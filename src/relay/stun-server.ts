@@ -47,7 +47,10 @@ export interface StunServer {
   close(): void
 }
 
-/** A random port that is free on one IP is taken on the other about once in a thousand times; sixteen misses mean something else is wrong. */
+/**
+ * A random port that is free on one IP is taken on the other about once in a thousand times; sixteen misses mean
+ * something else is wrong.
+ */
 const portAttempts = 16
 
 /**

@@ -35,7 +35,10 @@ import {
   xorMappedAddress,
 } from '../../wire/index.ts'
 
-/** The server's sockets, named by what differs from the primary one. In this order index bit 0 is the port, bit 1 the IP. */
+/**
+ * The server's sockets, named by what differs from the primary one. In this order index bit 0 is the port, bit 1 the
+ * IP.
+ */
 export const responderSockets = ['primary', 'alternate-port', 'alternate-ip', 'alternate-ip-and-port'] as const
 
 export type ResponderSocket = (typeof responderSockets)[number]
@@ -153,14 +156,18 @@ export class BindingResponder {
     return encodeReply(request, 'success', [...attributes, attribute(padding, new Uint8Array(length))])
   }
 
-  /** Both mapped addresses, plain and masked, show an ALG on the way: it rewrites only the one it can read. RFC 5780 §6.1 */
+  /**
+   * Both mapped addresses, plain and masked, show an ALG on the way: it rewrites only the one it can read. RFC 5780
+   * §6.1
+   */
   #describe(
     mapped: TransportAddress,
     on: ResponderSocket,
     origin: ResponderSocket,
     classic: boolean,
   ): EncodableAttribute[] {
-    // RFC 3489 §11.2 wants SOURCE-ADDRESS in any case. Without an alternate address it tells nothing, and 32 bytes are kept.
+    // RFC 3489 §11.2 wants SOURCE-ADDRESS in any case. Without an alternate address it tells nothing, and 32 bytes are
+    // kept.
     const own = classic ? attribute(mappedAddress, mapped) : attribute(xorMappedAddress, mapped)
     if (!this.#hasAlternate) return [own]
     const other = this.#addresses[responderSockets.indexOf(on) ^ 3] ?? this.addressOf(on)
@@ -169,14 +176,20 @@ export class BindingResponder {
     return [own, attribute(mappedAddress, mapped), attribute(responseOrigin, source), attribute(otherAddress, other)]
   }
 
-  /** Whether `to` is one host elsewhere: not port 0, not a group of hosts, and not this server, which would talk to itself. */
+  /**
+   * Whether `to` is one host elsewhere: not port 0, not a group of hosts, and not this server, which would talk to
+   * itself.
+   */
   #mayAnswer(to: TransportAddress): boolean {
     if (to.port < 1 || to.port > 65535 || !isOneHost(to.ip)) return false
     return !this.#addresses.some((own) => sameAddress(own, to))
   }
 }
 
-/** By its text: `scopeOf` knows better, but takes several times as long as all the rest of an answer. 0/8, 224/4 and 240/4 are nobody's. */
+/**
+ * By its text: `scopeOf` knows better, but takes several times as long as all the rest of an answer. 0/8, 224/4 and
+ * 240/4 are nobody's.
+ */
 function isOneHost(ip: IpAddress): boolean {
   if (familyOf(ip) === 6) return ip !== '::' && !/^ff[0-9a-f]{2}:/.test(ip)
   const first = Number.parseInt(ip, 10)

@@ -33,7 +33,10 @@ export interface TransactionTiming {
   readonly reliableTimeoutMs: number
 }
 
-/** The values of RFC 8489: the request is sent at 0, 500, 1500, 3500, 7500, 15500 and 31500 ms, and given up at 39500 ms. */
+/**
+ * The values of RFC 8489: the request is sent at 0, 500, 1500, 3500, 7500, 15500 and 31500 ms, and given up at 39500
+ * ms.
+ */
 export const rfc8489Timing: TransactionTiming = {
   rtoMs: defaultRtoMs,
   requestCount: 7,
@@ -90,7 +93,10 @@ export type TransactionOutcome = TransactionMeasures &
   (
     | ({ readonly kind: 'success' } & TransactionReply)
     | ({ readonly kind: 'error-response'; readonly error: ErrorCode } & TransactionReply)
-    /** The server answered with what we must understand and don't, or with an error that has no code. RFC 8489 §6.3.3, §6.3.4 */
+    /**
+     * The server answered with what we must understand and don't, or with an error that has no code. RFC 8489 §6.3.3,
+     * §6.3.4
+     */
     | { readonly kind: 'invalid-response'; readonly message: StunMessage; readonly why: string }
     | { readonly kind: 'timeout' }
     /** There were replies, and none could prove that the server wrote it. RFC 8489 §9.2.5 */
@@ -172,7 +178,10 @@ export class ClientTransaction implements StateMachine<TransactionInput, Transac
     return this.#dueAt
   }
 
-  /** Times run from now and not from when this was due: after a suspended laptop wakes, the server gets its full time to answer. */
+  /**
+   * Times run from now and not from when this was due: after a suspended laptop wakes, the server gets its full time to
+   * answer.
+   */
   #transmit(now: Instant): void {
     const { request, to, reliable } = this.#options
     const { rtoMs, requestCount, lastWaitFactor, reliableTimeoutMs } = this.#timing
@@ -214,7 +223,9 @@ export class ClientTransaction implements StateMachine<TransactionInput, Transac
     this.#finish({ ...measures, ...reply, kind: 'error-response', error })
   }
 
-  /** A reply that fails its check. On a datagram the true answer may still come; on a stream it can't. RFC 8489 §9.2.5 */
+  /**
+   * A reply that fails its check. On a datagram the true answer may still come; on a stream it can't. RFC 8489 §9.2.5
+   */
   #reject(message: StunMessage, why: string, now: Instant): void {
     this.#violation ??= why
     this.#discard(message, why)

@@ -1,4 +1,7 @@
-/** The client's side of STUN authentication: what to sign, which answers to believe, how to meet a challenge. RFC 8489 §9 */
+/**
+ * The client's side of STUN authentication: what to sign, which answers to believe, how to meet a challenge. RFC 8489
+ * §9
+ */
 import {
   attribute,
   type EncodableAttribute,
@@ -180,7 +183,8 @@ function objectionTo(
   next: Omit<LongTermSession, 'key'>,
   code: 401 | 438,
 ): string | undefined {
-  // The RFC leaves this to the server's comparison; but by then a stripped challenge would have had the weaker hash or the name in the clear.
+  // The RFC leaves this to the server's comparison; but by then a stripped challenge would have had the weaker hash or
+  // the name in the clear.
   if (session.offered && (!next.offered || (session.algorithm === 'sha-256' && next.algorithm === 'md5'))) {
     return `bid-down attack: error ${code} withdraws the password algorithms that the server offered before`
   }

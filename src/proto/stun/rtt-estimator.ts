@@ -12,7 +12,10 @@ export interface RttEstimatorOptions {
 /** RFC 8489 §6.2.1: lower than this could congest a slow access link. */
 export const defaultRtoMs = 500
 
-/** RFC 6298's floor of 1 s is what RFC 8489 §6.2.1 excepts. 50 ms is longer than a busy event loop's pauses, which are not loss. */
+/**
+ * RFC 6298's floor of 1 s is what RFC 8489 §6.2.1 excepts. 50 ms is longer than a busy event loop's pauses, which are
+ * not loss.
+ */
 const defaultMinimumRtoMs = 50
 
 /** RFC 6298 §2.5 allows a ceiling of no less than 60 s. */
@@ -60,7 +63,10 @@ export class RttEstimator {
     return Math.min(this.#maximumRtoMs, estimate * this.#backOffFactor)
   }
 
-  /** Takes the measured RTT of a request that was sent exactly once, in milliseconds. Values that are no time are ignored. */
+  /**
+   * Takes the measured RTT of a request that was sent exactly once, in milliseconds. Values that are no time are
+   * ignored.
+   */
   sample(rttMs: number): void {
     if (!(rttMs >= 0 && rttMs < Infinity)) return
     if (this.#srtt === undefined || this.#rttvar === undefined) {
