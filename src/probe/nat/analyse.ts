@@ -51,7 +51,8 @@ export function analyseFamily(observations: FamilyObservations): FamilyFinding {
 
 function whyNothing({ family, localIp, servers }: FamilyObservations, udpBlocked: boolean): Finding<never> {
   if (localIp === null && servers.every(({ address }) => address === null)) {
-    return notTested(`no server has an IPv${family} address`)
+    const problem = servers.find((server) => server.problem)?.problem
+    return notTested(problem ? problem.message : `no server has an IPv${family} address`)
   }
   if (localIp === null) return notTested(`this host has no way to the internet over IPv${family}`)
   return inconclusive(udpBlocked ? 'UDP is blocked' : 'no server answered')

@@ -179,6 +179,7 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     const due = this.#dueMs(exchange, current, nowMs)
     if (due === undefined) return
     if (due <= nowMs + 0.01) {
+      if (want.test === 'mapping-1') this.#repeatAlongside(want.server, now)
       this.#send(exchange, now)
       this.#wakeBy(after(now, Math.max(0.1, (this.#dueMs(exchange, current, nowMs) ?? nowMs) - nowMs)))
     } else this.#wakeBy(after(now, due - nowMs))
@@ -213,6 +214,12 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     if (local === undefined || local === 'opening') return
     const plan = { test: 'reachability', server: want.server, socket, local, to, change: 'none' } as const
     this.#send(this.#add(newExchange(plan, request)), now)
+  }
+
+  /** Until it has heard something: the first ICMP error may get lost, or a router's limit on them be used up. */
+  #repeatAlongside(server: number, now: Instant): void {
+    const exchange = this.#exchanges.find((it) => it.test === 'reachability' && it.server === server)
+    if (exchange && exchange.replies.length === 0 && !exchange.failure) this.#send(exchange, now)
   }
 
   #add(exchange: Exchange): Exchange {

@@ -104,7 +104,9 @@ export function decisiveServer(observations: FamilyObservations): number | undef
   if (fit !== undefined) return fit
   const alive = observations.servers.findIndex((_, index) => hasAnswered(observations.exchanges, index))
   const answered = tried.find((server) => hasAnswered(observations.exchanges, server))
-  return answered ?? (alive >= 0 ? alive : tried[0])
+  if (answered !== undefined) return answered
+  const asked = observations.servers.findIndex((server) => server.asked)
+  return alive >= 0 ? alive : (tried[0] ?? (asked >= 0 ? asked : undefined))
 }
 
 /** No server answers UDP, yet TCP gets through, or a firewall said so by ICMP. */

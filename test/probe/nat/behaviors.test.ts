@@ -1,6 +1,7 @@
 /** Everything else that the probe finds out, each against a NAT that does just that. */
 import { describe, expect, it } from 'vitest'
 import {
+  type FirewallRule,
   fragmentsDropped,
   type NatBehavior,
   nothingPasses,
@@ -89,6 +90,18 @@ describe('silence', () => {
     expect(finding.mapping).toMatchObject(silent)
     expect(finding.behindNat).toBe(null)
     expect(tookMs).toBeLessThanOrEqual(2000)
+  })
+  it('is UDP blocked with several servers, none of which was tested further', async () => {
+    const servers = [primaryUri, 'stun:50.0.0.2:3478']
+    const { finding } = await virtualProbe({ rule: udpBlackHole, prepare: listening, servers })
+    expect(finding.rfc3489).toMatchObject({ kind: 'observed', value: 'udp-blocked' })
+  })
+  it('is UDP blocked even when the firewall says so only once in a while', async () => {
+    let packets = 0
+    const rule: FirewallRule = ({ kind }) =>
+      kind === 'udp' ? (++packets % 9 === 0 ? 'admin-prohibited' : 'drop') : 'pass'
+    const { finding } = await virtualProbe({ rule, seed: 4 })
+    expect(finding.rfc3489).toMatchObject({ kind: 'observed', value: 'udp-blocked' })
   })
   it('is UDP blocked when a firewall says so, and that is known at once', async () => {
     const { finding, tookMs } = await virtualProbe({ rule: udpProhibited })
