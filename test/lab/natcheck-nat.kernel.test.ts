@@ -72,7 +72,7 @@ for (const server of ['coturn', 'ours'] as const) {
       args: readonly string[],
     ): Promise<void> => {
       const { status, stdout, stderr } = await lab.client.natcheck(['nat', '--json', ...args])
-      expect(status, stderr).toBe(0)
+      expect(status, `${stderr}${stdout}`).toBe(0)
       const found = JSON.parse(stdout).nat[family]
       expect(found).toMatchObject({
         behindNat: each.mapping !== 'none',

@@ -156,7 +156,7 @@ export class NatLab {
     await outside.ip6('route add default via 2001:db8:203::1', ...policyRules(['udp', 'ipv6-icmp']))
     await internet.ip(
       ...servers.ip4.map((ip) => `addr add ${ip}/32 dev lo`),
-      ...servers.ip6.map((ip) => `addr add ${ip}/128 dev lo`),
+      ...servers.ip6.map((ip) => `addr add ${ip}/128 dev lo nodad`),
       `route add 203.0.113.64/26 via ${router.wan4}`,
       `route add 2001:db8:65::/64 via ${router.wan6}`,
     )

@@ -81,7 +81,8 @@ export interface LinkEnd {
 }
 
 const linkUp = ({ as, addresses }: LinkEnd): string[] => [
-  ...addresses.map((address) => `addr add ${address} dev ${as}`),
+  // nodad: usable at once. Without it, even where detection is off, a work queue has to say so first.
+  ...addresses.map((address) => `addr add ${address} dev ${as}${address.includes(':') ? ' nodad' : ''}`),
   `link set ${as} up`,
 ]
 
