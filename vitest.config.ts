@@ -22,6 +22,7 @@ export default defineConfig({
           exclude: ['test/**/*.{sweep,kernel,interop}.test.ts'],
           setupFiles: ['test/setup.ts'],
           testTimeout: 20_000,
+          maxWorkers: availableParallelism(),
           sequence: { groupOrder: 1 },
         },
       },
