@@ -2,7 +2,7 @@
  * Network namespaces for tests: made with unique names, wired with veth pairs, gone when the test is.
  * Leftovers of test runs that crashed are recognised by the pid in their name and swept by the next run.
  */
-import { execFileSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { check, type Daemon, type RunOptions, type RunResult, run, startDaemon } from './process.ts'
 import { environment } from './requirements.ts'
@@ -13,13 +13,14 @@ const prefix = 'natcheck'
 export class Namespaces {
   readonly #id = `${prefix}-${process.pid}-${randomBytes(3).toString('hex')}`
   readonly #made = new Map<string, Namespace>()
+  #reaper: ChildProcess | undefined
   #nextIndex = 10
 
   /** Namespaces of these short names, with loopback up and no other link. */
   static async create(...names: readonly string[]): Promise<Namespaces> {
     await sweep()
     const set = new Namespaces()
-    alive.add(set)
+    set.#reaper = reaper(names.map((name) => `${set.#id}-${name}`))
     try {
       for (const name of names) {
         const namespace = new Namespace(`${set.#id}-${name}`)
@@ -63,14 +64,7 @@ export class Namespaces {
       await run(['ip', 'netns', 'del', namespace.name])
       this.#made.delete(name)
     }
-    alive.delete(this)
-  }
-
-  /** For process exit, where nothing can be awaited any more; the programs inside die by their death signal. */
-  removeNow(): void {
-    for (const { name } of this.#made.values()) {
-      execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore', env: environment(), timeout: 5000 })
-    }
+    this.#reaper?.stdin?.end()
   }
 }
 
@@ -143,10 +137,22 @@ export class Namespace {
   }
 }
 
-const alive = new Set<Namespaces>()
-process.once('exit', () => {
-  for (const set of alive) set.removeNow()
-})
+/**
+ * Removes the namespaces when this process ends, however it ends: its input then closes. (Test runners end their workers
+ * without an exit event.) What runs inside is gone by then: see `launch` in process.ts.
+ */
+function reaper(names: readonly string[]): ChildProcess {
+  const script = 'read -r _; for name in "$@"; do ip netns del "$name"; done'
+  const child = spawn('sh', ['-c', script, 'sh', ...names], {
+    env: environment(),
+    stdio: ['pipe', 'ignore', 'ignore'],
+    // In a group of its own: an interrupt typed at the terminal is not meant for it.
+    detached: true,
+  })
+  child.unref()
+  if (child.stdin && 'unref' in child.stdin && typeof child.stdin.unref === 'function') child.stdin.unref()
+  return child
+}
 
 let swept: Promise<void> | undefined
 
