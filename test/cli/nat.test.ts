@@ -64,7 +64,7 @@ describe('the self-test', () => {
     expect(code).toBe(exitCodes.ok)
     expect(world.selfTests).toBe(1)
     expect(io.stdout.replace(/\s+/g, ' ')).toContain('This proves the tool and not the network.')
-    expect(io.stdout).toContain('stun:198.51.100.10:3478: DNS: no resolver')
+    expect(io.stdout).toContain('DNS: no resolver')
     expect(io.stderr).toBe('')
   })
 

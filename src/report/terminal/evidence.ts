@@ -5,6 +5,7 @@ import type {
   ReplyObservation,
   TestName,
 } from '../../probe/nat/observations.ts'
+import type { FamilyReport } from '../nat-report.ts'
 import type { Page } from './layout.ts'
 
 interface Line {
@@ -50,6 +51,24 @@ export function renderEvidence(page: Page, observations: FamilyObservations): vo
     page.text(`${atMs.toFixed(1).padStart(9)}  `, text)
   for (const text of [...streams, ...routers, ...trials]) page.text('           ', text)
 }
+
+/** RFC 3489's flowchart as it was walked: what went from where to where, and what came back. */
+export function renderClassicTrace(page: Page, family: 4 | 6, nat: FamilyReport | null): void {
+  const { trace = [] } = nat?.rfc3489 ?? {}
+  if (trace.length === 0) return
+  page.heading(`RFC 3489 tests IPv${family} (milliseconds since the first packet)`)
+  for (const { test, from, to, change, sentAtMs, reply } of trace) {
+    const asked = change === 'none' ? '' : `, asking for an answer from ${asksFor[change]}`
+    const first = sentAtMs[0] ?? 0
+    const times = sentAtMs.length > 1 ? `, ${sentAtMs.length} times until ${sentAtMs.at(-1)?.toFixed(1)}` : ''
+    const came = reply
+      ? `answered at ${reply.atMs.toFixed(1)} from ${reply.from}${reply.mapped === null ? '' : `, mapped ${reply.mapped}`}`
+      : 'no answer'
+    page.text(`  ${test.padEnd(4)}`, `${from} → ${to} at ${first.toFixed(1)}${times}${asked}: ${came}`)
+  }
+}
+
+const asksFor = { port: 'its other port', 'ip-and-port': 'its other IP and port' } as const
 
 function linesOf({ test, local, to, sentAtMs, replies, failure }: ExchangeObservation): Line[] {
   const sent = sentAtMs.map((atMs, index) => ({

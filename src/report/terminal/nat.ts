@@ -2,7 +2,7 @@
 import type { Finding } from '../../probe/nat/behaviors.ts'
 import type { FamilyReport, NatReport, SelfTest } from '../nat-report.ts'
 import type { ServerReport } from '../servers.ts'
-import { renderEvidence } from './evidence.ts'
+import { renderClassicTrace, renderEvidence } from './evidence.ts'
 import { type Mark, Page, type TerminalStyle } from './layout.ts'
 
 const labelWidth = 15
@@ -19,7 +19,11 @@ export function renderNat(report: NatReport, style: TerminalStyle, options: { ve
     page.marked('bad', `Failed as asked for by --fail-on: ${report.failed.join(', ')}.`)
   }
   if (verbose) {
-    for (const family of report.selfTest?.observations ?? report.observations) renderEvidence(page, family)
+    const nats = report.selfTest ? { 4: report.selfTest.nat, 6: null } : { 4: report.nat.ipv4, 6: report.nat.ipv6 }
+    for (const family of report.selfTest?.observations ?? report.observations) {
+      renderClassicTrace(page, family.family, nats[family.family])
+      renderEvidence(page, family)
+    }
   }
   return page.toString()
 }
@@ -147,7 +151,18 @@ function selfTest(page: Page, { passed, server, nat, unreachable }: SelfTest): v
     page.marked('bad', `Self-test failed: the same check against natcheck's own STUN server on ${server} went wrong.`)
   if (nat) behaviours(page, nat, false)
   page.heading('Unreachable')
-  for (const { uri, cause, why } of unreachable) page.marked('bad', `${uri}: ${causes[cause]}: ${why}`, { indent: 2 })
+  for (const [why, uris] of byReason(unreachable)) page.marked('bad', `${why}: ${uris.join(', ')}`, { indent: 2 })
+}
+
+/** One line for all servers that share a reason: without a network that is every one of them. */
+function byReason(unreachable: SelfTest['unreachable']): ReadonlyMap<string, readonly string[]> {
+  const reasons = new Map<string, string[]>()
+  for (const { uri, cause, why } of unreachable) {
+    const host = uri.replace(/^\w+:/, '').replace(/:\d+$/, '')
+    const reason = `${causes[cause]}: ${why.replace(` of ${host}`, '')}`
+    reasons.set(reason, [...(reasons.get(reason) ?? []), uri])
+  }
+  return reasons
 }
 
 function nextSteps(page: Page, { verdict }: NatReport): void {
