@@ -85,8 +85,23 @@ describe('the self-test', () => {
     expect((await run(flags, fakeWorld([unresolved]))).code).toBe(exitCodes.unmeasured)
   })
 
-  test('does not run when something was measured', async () => {
-    expect((await run({}, fakeWorld([blocked()]))).world.selfTests).toBe(0)
+  test('runs when configured servers could not be reached, too', async () => {
+    const io = new FakeIo()
+    io.env['NATCHECK_SERVER'] = 'stun:h'
+    const { code, world } = await run({}, fakeWorld([unresolved]), io)
+    expect(code).toBe(exitCodes.ok)
+    expect(world.selfTests).toBe(1)
+  })
+
+  test('stands beside what was measured where UDP is blocked', async () => {
+    const { code, io, world } = await run({}, fakeWorld([blocked()]))
+    expect(code).toBe(exitCodes.ok)
+    expect(world.selfTests).toBe(1)
+    expect(io.stdout).toMatch(/^✗ UDP is blocked/)
+    expect(io.stdout).toContain('✓ Self-test passed')
+  })
+
+  test('does not run when a server answered', async () => {
     expect((await run({}, fakeWorld([home]))).world.selfTests).toBe(0)
   })
 

@@ -21,7 +21,7 @@ test('defaults: public servers, both families, the router is asked, opt-ins are 
   const settings = read()
   expect(servers(settings)).toEqual(publicServers)
   expect(settings).toMatchObject({
-    usesPublicServers: true,
+    serversFrom: 'public',
     families: [4, 6],
     timeoutMs: 10_000,
     localIp: undefined,
@@ -44,16 +44,18 @@ describe('flag, else environment, else file, else default', () => {
     writeConfig(config)
     expect(servers(read())).toEqual(['stun:file'])
     expect(servers(read({}, { NATCHECK_SERVER: 'stun:env' }))).toEqual(['stun:env'])
-    expect(servers(read({ server: ['stun:flag'] }, { NATCHECK_SERVER: 'stun:env' }))).toEqual(['stun:flag'])
+    const named = read({ server: ['stun:flag'] }, { NATCHECK_SERVER: 'stun:env' })
+    expect(servers(named)).toEqual(['stun:flag'])
+    expect(named.serversFrom).toBe('flag')
     expect(read({}, { NATCHECK_TIMEOUT: '2000' })).toMatchObject({
       timeoutMs: 2000,
       families: [4],
-      usesPublicServers: false,
+      serversFrom: 'setting',
     })
   })
 
   test('an empty variable is an unset one', () => {
-    expect(read({}, { NATCHECK_SERVER: '' }).usesPublicServers).toBe(true)
+    expect(read({}, { NATCHECK_SERVER: '' }).serversFrom).toBe('public')
   })
 
   test('lists in the environment are parted by commas or spaces', () => {

@@ -94,12 +94,13 @@ async function measure(
   try {
     const limitMs = settings.timeoutMs + graceMs + (settings.lifetime ? lifetimeGraceMs : 0)
     const observations = await bounded(
-      world.probe({ ...settings, exclusive: !settings.usesPublicServers, onProgress, signal: abort.signal }),
+      world.probe({ ...settings, exclusive: settings.serversFrom !== 'public', onProgress, signal: abort.signal }),
       abort,
       limitMs,
     )
-    const offline = settings.usesPublicServers && !interrupted && !hasMeasured(report(startedAt, observations))
-    const selfTest = offline ? await world.selfTest(abort.signal) : null
+    const answered = observations.some((family) => analyseFamily(family).servers.some(({ ok }) => ok))
+    const needsProof = settings.serversFrom !== 'flag' && !interrupted && !answered
+    const selfTest = needsProof ? await world.selfTest(abort.signal) : null
     return { startedAt, observations, selfTest, interrupted, redacted: false }
   } catch (error) {
     if (interrupted) throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })
@@ -141,9 +142,6 @@ const analyse = (observations: FamilyObservations): AnalysedFamily => ({
   observations,
   finding: analyseFamily(observations),
 })
-
-const report = (startedAt: string, observations: readonly FamilyObservations[]): NatReport =>
-  buildReport({ startedAt, families: observations.map(analyse) })
 
 /** From raw results to the report. Pure, so that a saved run concludes the same again. */
 function conclude(record: RunRecord, settings: NatSettings, redactor: Redactor | undefined): NatReport {

@@ -11,8 +11,11 @@ import { publicServers } from './public-servers.ts'
 /** What to measure and against what. */
 export interface NatSettings {
   readonly servers: readonly ServerUri[]
-  /** Nobody named a server: the public list is used, and the self-test when none of it can be reached. */
-  readonly usesPublicServers: boolean
+  /**
+   * Who named the servers. `public`: nobody, so as many of the public list are asked as are needed; other lists are
+   * asked whole, and none besides. Unless a flag named them, the self-test runs when none of them can be reached.
+   */
+  readonly serversFrom: 'flag' | 'setting' | 'public'
   readonly families: readonly AddressFamily[]
   /** Bound on the tests of the verdict in milliseconds. */
   readonly timeoutMs: number
@@ -59,7 +62,7 @@ export function readSettings(flags: Raw, io: Pick<CliIo, 'env' | 'cwd'>): NatSet
   const localIp = get('local', readLocalAddress)
   return {
     servers: (servers ?? publicServers).map(parseServerUri),
-    usesPublicServers: servers === undefined,
+    serversFrom: servers === undefined ? 'public' : flags['server'] === undefined ? 'setting' : 'flag',
     families: get('family', readFamilies) ?? (localIp === undefined ? [4, 6] : [familyOf(localIp)]),
     timeoutMs: get('timeout', (value, where) => readInteger(value, where, 1, longestTimeoutMs)) ?? defaultTimeoutMs,
     localIp,

@@ -11,8 +11,9 @@ export function renderNat(report: NatReport, style: TerminalStyle, options: { ve
   const page = new Page(style)
   const verbose = options.verbose === true
   page.marked(verdictMark(report), report.verdict.summary, { bold: true })
+  // That UDP is blocked was measured, although no server answered.
+  if (!report.selfTest || report.verdict.p2p === 'blocked') measured(page, report, verbose)
   if (report.selfTest) selfTest(page, report.selfTest)
-  else measured(page, report, verbose)
   nextSteps(page, report)
   if (report.failed.length > 0) {
     page.blank()
