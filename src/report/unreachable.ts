@@ -76,6 +76,10 @@ export function unmeasuredError(families: readonly AnalysedFamily[]): ReportErro
   const unreachable = unreachableServers(families)
   const [first] = unreachable
   if (!first) {
+    const puzzled = families.find(({ finding }) => finding.servers.some(({ ok }) => ok))?.finding.mapping.why
+    if (puzzled !== undefined) {
+      return { code: 'TIMEOUT', message: `could not measure: ${puzzled}`, fix: 'try again, or name another --server' }
+    }
     const asked = families.map(({ observations }) => `IPv${observations.family}`).join(' or ')
     const message = `could not measure: no server has an address that could be used over ${asked}`
     return { code: 'NO_ROUTE', message, fix: 'name another --server, or choose the other --family' }

@@ -7,7 +7,7 @@ import { nodeNetwork } from '../../dist/transport/index.js'
 const network = nodeNetwork()
 const servers = []
 for (const options of JSON.parse(process.argv[2] ?? '')) servers.push(await startStunServer(network, options))
-process.once('SIGTERM', async () => {
-  for (const server of servers) await server.close()
+process.once('SIGTERM', () => {
+  for (const server of servers) server.close()
 })
 console.log('ready')

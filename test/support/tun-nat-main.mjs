@@ -22,8 +22,7 @@ const nat = await startTunNat({
   clock: { now: () => performance.now() },
   onGone: () => process.exit(1),
 })
-process.once('SIGTERM', async () => {
-  await nat.close()
-  console.log(`counters ${JSON.stringify(nat.counters())}`)
+process.once('SIGTERM', () => {
+  void nat.close().then(() => console.log(`counters ${JSON.stringify(nat.counters())}`))
 })
 console.log(`ready ${nat.device}`)

@@ -6,7 +6,7 @@ import { judgeHairpinning } from './hairpinning.ts'
 import { judgeLifetime } from './lifetime.ts'
 import { judgeMapping } from './mapping.ts'
 import type { FamilyObservations } from './observations.ts'
-import { type Attempt, judgeAttempt } from './plan.ts'
+import { type Attempt, hasAnswered, judgeAttempt } from './plan.ts'
 import { analyseWan } from './port-mapping/index.ts'
 import { judgePooling, judgePortAssignment } from './ports.ts'
 import { decisiveServer, firstMapping, isUdpBlocked, judgeServers } from './servers.ts'
@@ -49,13 +49,16 @@ export function analyseFamily(observations: FamilyObservations): FamilyFinding {
   }
 }
 
-function whyNothing({ family, localIp, servers }: FamilyObservations, udpBlocked: boolean): Finding<never> {
+function whyNothing(observations: FamilyObservations, udpBlocked: boolean): Finding<never> {
+  const { family, localIp, servers, exchanges } = observations
   if (localIp === null && servers.every(({ address }) => address === null)) {
     const problem = servers.find((server) => server.problem)?.problem
     return notTested(problem ? problem.message : `no server has an IPv${family} address`)
   }
   if (localIp === null) return notTested(`this host has no way to the internet over IPv${family}`)
-  return inconclusive(udpBlocked ? 'UDP is blocked' : 'no server answered')
+  if (udpBlocked) return inconclusive('UDP is blocked')
+  const some = servers.some((_, index) => hasAnswered(exchanges, index))
+  return inconclusive(some ? 'a server answered one socket, and the others not' : 'no server answered')
 }
 
 function tooLossy({ exchanges }: FamilyObservations, server: number | undefined): Finding<never> {
@@ -87,8 +90,9 @@ function judgeAlg({ exchanges }: FamilyObservations): Finding<boolean> {
   return inconclusive('no server sent MAPPED-ADDRESS beside XOR-MAPPED-ADDRESS')
 }
 
-function judgeNat64({ nat64Prefix }: FamilyObservations): FamilyFinding['nat64'] {
-  if (nat64Prefix === undefined) return notTested('looked for only where there is IPv6')
+function judgeNat64({ family, nat64Prefix }: FamilyObservations): FamilyFinding['nat64'] {
+  if (family === 4) return notTested('NAT64 is an IPv6 matter')
+  if (nat64Prefix === undefined) return notTested('ipv4only.arpa was not answered in time (RFC 7050)')
   if (nat64Prefix === null) return observed('none', 'ipv4only.arpa has no AAAA record here (RFC 7050)')
   return observed(nat64Prefix, `ipv4only.arpa has AAAA records within ${nat64Prefix} (RFC 7050)`)
 }

@@ -73,6 +73,7 @@ async function untilFirstDead(requester: Requester, trials: LifetimeTrial[], idl
       if (alive === null) return
       trials.push({ idleSeconds, alive })
       if (!alive) deadAt = Math.min(deadAt, idleSeconds)
+      requester.wake()
       requester.context.onProgress(0.3 * (idleSeconds / longest), `binding lifetime: ${range(trials)}`)
     }),
   )

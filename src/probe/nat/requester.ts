@@ -125,6 +125,11 @@ export class Requester {
     return this.exchanges.map(toObservation)
   }
 
+  /** Has every wait look again at what it waits for. */
+  wake(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
   close(socket?: string): void {
     for (const [name, endpoint] of this.#endpoints) {
       if (socket !== undefined && name !== socket) continue
@@ -142,7 +147,7 @@ export class Requester {
       const atMs = this.context.stopwatch.arrival(this.context.clock.now())
       if (exchange) recordReply(exchange, message.value, from, atMs)
     }
-    for (const listener of this.#listeners) listener()
+    this.wake()
   }
 }
 

@@ -191,6 +191,12 @@ describe('binding lifetime (RFC 5780 §4.6)', () => {
     expect(value).toBeLessThanOrEqual(seconds)
     expect(value).toBeGreaterThanOrEqual(Math.floor(seconds * 0.94) - 1)
   })
+  it('of 3 s takes little more than the first trials', async () => {
+    const { finding, tookMs } = await virtualProbe({ behavior: { mappingLifetimeMs: 3000 }, probe: { lifetime: true } })
+    expect(finding.lifetime.value).toBeLessThanOrEqual(3)
+    expect(finding.lifetime.value).toBeGreaterThanOrEqual(2)
+    expect(tookMs).toBeLessThan(60_000)
+  })
   it('longer than anybody cares is a lower bound', async () => {
     const { finding } = await virtualProbe({ behavior: { mappingLifetimeMs: 7.2e6 }, probe: { lifetime: true } })
     expect(finding.lifetime).toMatchObject({ kind: 'observed', value: 480 })
