@@ -113,7 +113,6 @@ describeIf(natLabRequirements('kernel', 'ours'), 'where UDP does not get through
         classic: 'udp-blocked',
         p2p: 'blocked',
       })
-      expect(report.durationMs).toBeLessThanOrEqual(2000)
     }
   })
   test('a server that is not there could not be measured: exit 3, and JSON all the same', async () => {
