@@ -99,6 +99,39 @@ export interface StreamOptions {
   readonly timeoutMs: number
 }
 
+/** A stream that somebody else opened. */
+export interface AcceptedStream extends StreamConnection {
+  /** Bytes given to `send` that have not left yet: what a reader too slow for us makes us hold. */
+  readonly unsent: number
+}
+
+/** Called for every stream that has connected (with TLS: shaken hands); answers with who listens to it. */
+export type AcceptStream = (stream: AcceptedStream) => StreamHandlers
+
+/** What a TLS server shows and what proves it: PEM, the chain after the certificate. */
+export interface ServerCertificate {
+  readonly cert: string
+  readonly key: string
+}
+
+export interface ListenOptions {
+  readonly family: AddressFamily
+  /** Default: the wildcard address. */
+  readonly ip?: IpAddress | undefined
+  /** Default: a port the system picks. */
+  readonly port?: number | undefined
+  /** Speak TLS. */
+  readonly tls?: ServerCertificate | undefined
+}
+
+export interface StreamListener {
+  readonly local: TransportAddress
+  /** For handshakes from now on; open streams keep theirs. Throws TLS_FAILED, and keeps the old one, when the PEM is bad. */
+  replaceCertificate(certificate: ServerCertificate): void
+  /** Accepts no more. Accepted streams live on. */
+  close(): void
+}
+
 /** An interface address of this host. */
 export interface InterfaceAddress {
   readonly name: string
@@ -120,6 +153,8 @@ export interface Network {
   ): Promise<ConnectedDatagramEndpoint>
   /** Rejects with CONNECTION_REFUSED, UNREACHABLE, NO_ROUTE, TIMEOUT or TLS_FAILED. */
   connectStream(options: StreamOptions, handlers: StreamHandlers): Promise<StreamConnection>
+  /** Rejects as openDatagram does, and with TLS_FAILED for a certificate or key that can't be read. */
+  listenStream(options: ListenOptions, accept: AcceptStream): Promise<StreamListener>
   /** A and AAAA records in the resolver's order. Rejects with UNKNOWN_HOST or DNS_FAILED. */
   resolveHost(name: string, timeoutMs: number): Promise<readonly IpAddress[]>
   /** SRV records by priority and weight (RFC 2782); empty when there are none. Rejects with DNS_FAILED. */

@@ -1,5 +1,8 @@
 /** A host: addresses, sockets, streams, and core's Network port over them. */
+import { X509Certificate } from 'node:crypto'
 import {
+  type AcceptedStream,
+  type AcceptStream,
   type AddressFamily,
   after,
   type Clock,
@@ -11,11 +14,14 @@ import {
   familyOf,
   type InterfaceAddress,
   type IpAddress,
+  type ListenOptions,
   NatcheckError,
   type Network,
+  type ServerCertificate,
   type ServiceRecord,
   type StreamConnection,
   type StreamHandlers,
+  type StreamListener,
   type StreamOptions,
   type TransportAddress,
 } from '../core/index.ts'
@@ -23,7 +29,7 @@ import type { VirtualNames } from './names.ts'
 import { icmpErrorAbout, type Packet, type TcpPacket, type UdpPacket } from './packet.ts'
 import type { SeededRandom } from './random.ts'
 import { type FirewallRule, type Node, type Surroundings, transmit, type Uplink } from './router.ts'
-import { type AcceptStream, type ListenOptions, TcpStack } from './tcp-stack.ts'
+import { type AcceptVirtual, TcpStack, type VirtualListenOptions } from './tcp-stack.ts'
 import { isWildcard, UdpStack } from './udp-stack.ts'
 
 export interface HostOptions {
@@ -85,8 +91,27 @@ export class Host implements Node, Network {
   }
 
   /** Accepts virtual TCP. Throws ADDRESS_IN_USE. Returns what stops listening. */
-  listenStream(port: number, accept: AcceptStream, options: ListenOptions = {}): () => void {
+  acceptStreams(port: number, accept: AcceptVirtual, options: VirtualListenOptions = {}): () => void {
     return this.#tcp.listen(port, accept, options)
+  }
+
+  async listenStream(options: ListenOptions, accept: AcceptStream): Promise<StreamListener> {
+    const ip = options.ip ?? (options.family === 6 ? '::' : '0.0.0.0')
+    this.#assertBindable(options.family, ip)
+    const tls = options.tls && { names: namesOf(options.tls) }
+    const port = options.port || this.#tcp.freePort()
+    const close = this.#tcp.listen(port, (stream) => accept(accepted(stream)), {
+      ...(isWildcard(ip) ? {} : { ip }),
+      ...(tls ? { tls } : {}),
+    })
+    return {
+      local: { ip, port },
+      replaceCertificate: (renewed) => {
+        const names = namesOf(renewed)
+        if (tls) tls.names = names
+      },
+      close,
+    }
   }
 
   async openDatagram(options: DatagramOptions, handlers: DatagramHandlers): Promise<DatagramEndpoint> {
@@ -196,6 +221,25 @@ export class Host implements Node, Network {
 }
 
 const isLoopback = (ip: IpAddress): boolean => ip.startsWith('127.') || ip === '::1'
+
+/** A virtual wire takes everything at once. */
+const accepted = (stream: StreamConnection): AcceptedStream => ({
+  local: stream.local,
+  remote: stream.remote,
+  unsent: 0,
+  send: (bytes) => stream.send(bytes),
+  close: () => stream.close(),
+})
+
+/** The names a certificate is for: virtual TLS checks nothing else. */
+function namesOf({ cert }: ServerCertificate): readonly string[] {
+  try {
+    const { subjectAltName = '' } = new X509Certificate(cert)
+    return subjectAltName.split(', ').map((name) => name.replace(/^(?:DNS|IP Address):/, ''))
+  } catch (cause) {
+    throw new NatcheckError('TLS_FAILED', "the certificate can't be read", { fix: 'Give a PEM file.', cause })
+  }
+}
 
 const noRoute = (ip: IpAddress): NatcheckError =>
   new NatcheckError('NO_ROUTE', `no route to ${ip}`, { fix: 'Check the network connection.' })

@@ -23,17 +23,17 @@ export interface TcpHost {
 }
 
 /** Called for every stream that connects; answers with who listens to it. */
-export type AcceptStream = (connection: StreamConnection) => StreamHandlers
+export type AcceptVirtual = (connection: StreamConnection) => StreamHandlers
 
-export interface ListenOptions {
+export interface VirtualListenOptions {
   /** Default: every address of the host. */
   readonly ip?: IpAddress
   /** Speak TLS with a certificate for these names. `problem` makes every handshake fail with these words. */
   readonly tls?: { readonly names: readonly string[]; readonly problem?: string }
 }
 
-interface Listener extends ListenOptions {
-  readonly accept: AcceptStream
+interface Listener extends VirtualListenOptions {
+  readonly accept: AcceptVirtual
 }
 
 export class TcpStack {
@@ -48,7 +48,7 @@ export class TcpStack {
   }
 
   /** Throws ADDRESS_IN_USE. Returns what stops listening; accepted streams live on. */
-  listen(port: number, accept: AcceptStream, options: ListenOptions = {}): () => void {
+  listen(port: number, accept: AcceptVirtual, options: VirtualListenOptions = {}): () => void {
     const listeners = this.#listeners.get(port) ?? []
     if (listeners.some(({ ip }) => ip === undefined || options.ip === undefined || ip === options.ip)) {
       throw new NatcheckError('ADDRESS_IN_USE', `TCP port ${port} is in use`, { fix: 'Choose another port.' })
@@ -147,6 +147,14 @@ export class TcpStack {
 
   #reply(local: TransportAddress, remote: TransportAddress, segment: TcpSegment): void {
     this.#host.transmit({ kind: 'tcp', source: local, destination: remote, segment })
+  }
+
+  /** A port that nobody listens on. */
+  freePort(): number {
+    for (;;) {
+      const port = this.#random.integer(32768, 60999)
+      if (!this.#listeners.get(port)?.length) return port
+    }
   }
 
   #freePort(ip: IpAddress, to: TransportAddress): number {

@@ -1,6 +1,7 @@
 /** Node adapters of the ports in core: UDP, TCP, TLS, DNS, clock and randomness. The only place that opens sockets. */
 import type { Network } from '../core/index.ts'
 import { resolveHost, resolveService } from './dns.ts'
+import { listenStream } from './listener.ts'
 import { defaultGateway, interfaces } from './routes.ts'
 import { connectStream } from './stream.ts'
 import { connectDatagram, openDatagram } from './udp.ts'
@@ -13,6 +14,7 @@ export const nodeNetwork = (): Network => ({
   openDatagram,
   connectDatagram,
   connectStream,
+  listenStream,
   resolveHost,
   resolveService,
   interfaces,

@@ -182,7 +182,7 @@ function timeoutError(to: TransportAddress, tls: TlsOptions | undefined, socket:
   })
 }
 
-function closeError(error: unknown, to: TransportAddress): NatcheckError {
+export function closeError(error: unknown, to: TransportAddress): NatcheckError {
   return new NatcheckError('CONNECTION_CLOSED', `${formatAddress(to)} broke the connection (${systemWord(error)})`, {
     cause: error,
   })

@@ -5,7 +5,7 @@ import {
   homeNetwork,
   type HomeNetwork,
   type HomeNetworkOptions,
-  type ListenOptions,
+  type VirtualListenOptions,
   tcpBlackHole,
 } from '../../src/lab/index.ts'
 import { at, bytes, text } from './helpers.ts'
@@ -14,10 +14,10 @@ const [primary] = homeAddresses.servers
 const target = at(primary, 3478)
 
 /** A server that echoes, and what it saw. */
-function echoServer(home: HomeNetwork, options: ListenOptions = {}): { from: string[]; closed: string[] } {
+function echoServer(home: HomeNetwork, options: VirtualListenOptions = {}): { from: string[]; closed: string[] } {
   const from: string[] = []
   const closed: string[] = []
-  home.server.listenStream(
+  home.server.acceptStreams(
     3478,
     (connection) => {
       from.push(formatAddress(connection.remote))
@@ -80,7 +80,7 @@ describe('virtual TCP', () => {
     const overtaken: number[] = []
     for (let seed = 0; seed < 50; seed++) {
       const home = setUp({ seed, jitter: 0.9 })
-      home.server.listenStream(3478, (connection) => {
+      home.server.acceptStreams(3478, (connection) => {
         connection.send(bytes('welcome'))
         return { onData: () => {}, onClose: () => {} }
       })
@@ -129,7 +129,7 @@ describe('virtual TCP', () => {
 
   test('a server that closes', async () => {
     const home = setUp()
-    home.server.listenStream(3478, (connection) => {
+    home.server.acceptStreams(3478, (connection) => {
       connection.send(bytes('bye'))
       connection.close()
       return { onData: () => {}, onClose: () => {} }
@@ -149,11 +149,11 @@ describe('virtual TCP', () => {
   test('a listener that stopped refuses too, and its port is free again', async () => {
     const home = setUp()
     const accept = () => ({ onData: () => {}, onClose: () => {} })
-    const stop = home.server.listenStream(3478, accept)
-    expect(() => home.server.listenStream(3478, accept)).toThrow(/in use/)
+    const stop = home.server.acceptStreams(3478, accept)
+    expect(() => home.server.acceptStreams(3478, accept)).toThrow(/in use/)
     stop()
     await expect(home.stream.connect()).rejects.toMatchObject({ code: 'CONNECTION_REFUSED' })
-    home.server.listenStream(3478, accept)
+    home.server.acceptStreams(3478, accept)
     await home.stream.connect()
   })
 

@@ -22,6 +22,7 @@ function namesOnly({ hosts = {}, services = {} }: Names): { network: Network; as
     openDatagram: unused,
     connectDatagram: unused,
     connectStream: unused,
+    listenStream: unused,
     interfaces: unused,
     defaultGateway: unused,
     resolveHost: async (name, timeoutMs) => {

@@ -16,8 +16,8 @@ const fourPlainServers = {
   ...twoPlainServers,
   servers: [...twoPlainServers.servers, 'stun:50.0.0.1:3479', 'stun:50.0.0.2:3479'],
 }
-const listening = ({ server }: { server: { listenStream(port: number, accept: () => object): unknown } }): void =>
-  void server.listenStream(443, () => ({ onData() {}, onClose() {} }))
+const listening = ({ server }: { server: { acceptStreams(port: number, accept: () => object): unknown } }): void =>
+  void server.acceptStreams(443, () => ({ onData() {}, onClose() {} }))
 
 describe('mapping without RFC 5780', () => {
   const random = { portAssignment: 'random' } as const

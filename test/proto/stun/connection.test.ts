@@ -63,7 +63,7 @@ describe('over TCP and TLS', () => {
     tls?: { names: string[] },
   ): HomeNetwork {
     const home = homeNetwork({ behavior: 'open', rttMs: 20 })
-    home.server.listenStream(
+    home.server.acceptStreams(
       3478,
       (stream) => ({ onData: (bytes) => answer(bytes, stream), onClose: () => {} }),
       tls ? { tls } : {},

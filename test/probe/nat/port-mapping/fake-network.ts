@@ -140,6 +140,10 @@ export class FakeNetwork implements Network {
     }))
   }
 
+  listenStream(): never {
+    throw new Error('a diagnosis listens to nobody')
+  }
+
   connectStream(options: StreamOptions, handlers: StreamHandlers): Promise<StreamConnection> {
     this.connections.push(options)
     const answer = this.script.connect?.(options.to) ?? 'accept'
