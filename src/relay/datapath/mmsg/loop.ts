@@ -1,0 +1,321 @@
+/** The mmsg datapath itself: waits for sockets, relays what has a route, and gives everything else to the machine. */
+import {
+  type AddressFamily,
+  elapsed,
+  formatAddress,
+  type Instant,
+  type IpAddress,
+  NatcheckError,
+  type TransportAddress,
+} from '../../../core/index.ts'
+import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '../../../proto/turn-server/index.ts'
+import { encodeChannelData } from '../../../wire/index.ts'
+import { type EffectPorts, performEffects, type ServerMachine } from '../datapath.ts'
+import { Batch } from './batch.ts'
+import { errno } from './layout.ts'
+import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
+import { type SocketOptions, Sockets } from './sockets.ts'
+import type { System } from './system.ts'
+
+export interface LoopOptions {
+  readonly system: System
+  readonly machine: ServerMachine
+  now(): Instant
+  onEvent(event: TurnEvent): void
+  /** For clients that came by a stream. */
+  sendToStream(path: ClientPath, bytes: Uint8Array): void
+  /** Called when `wake` was written to: commands have come. */
+  onWake(): void
+  /** Several loops share the listening addresses. */
+  readonly reusePort?: boolean | undefined
+  /** UDP_SEGMENT and UDP_GRO. Default true. */
+  readonly offload?: boolean | undefined
+}
+
+/** Never an index of a source. */
+const WAKE = 0xffff_ffff
+/** Half a second of 8,000 packets: what a listener holds while we are at something else. The kernel may grant less. */
+const LISTENER_BUFFER = 4 * 2 ** 20
+/** The longest wait, so that a clock that jumps does no harm. */
+const LONGEST_WAIT_MS = 60_000
+
+type Source = KernelListener | KernelRelay
+
+export class Loop implements EffectPorts {
+  readonly wakeFd: number
+  readonly #options: LoopOptions
+  readonly #machine: ServerMachine
+  readonly #batch: Batch
+  readonly #sockets: Sockets
+  readonly #sources: (Source | undefined)[] = []
+  readonly #freeTags: number[] = []
+  readonly #relays = new Map<RelayId, KernelRelay>()
+  #listeners = 0
+  #stopped = false
+
+  constructor(options: LoopOptions) {
+    this.#options = options
+    this.#machine = options.machine
+    this.#batch = new Batch(options.system)
+    this.#sockets = new Sockets(options.system)
+    this.wakeFd = options.system.eventfd(0, 0o4000)
+    this.#sockets.watch(this.wakeFd, WAKE)
+  }
+
+  /** Datagrams that the kernel did not take. */
+  get dropped(): number {
+    return this.#batch.dropped
+  }
+
+  /** Throws ADDRESS_IN_USE, BAD_ADDRESS, PERMISSION_DENIED or UNSUPPORTED. Returns the address really bound. */
+  listen(address: TransportAddress): TransportAddress {
+    const buffers = { receiveBuffer: LISTENER_BUFFER, sendBuffer: LISTENER_BUFFER }
+    const bound = this.#sockets.open(address, {
+      ...this.#socketOptions,
+      ...buffers,
+      reusePort: this.#options.reusePort,
+    })
+    if (!bound.ok) throw bindError(address, bound.errno)
+    const listener = new KernelListener(bound.fd, bound.local, this.#listeners++, this.#offload)
+    this.#watch(listener)
+    return bound.local
+  }
+
+  /** Runs until `stop`. */
+  run(): void {
+    while (!this.#stopped) {
+      const timeout = this.#machine.pollTimeout()
+      const wait = timeout === undefined ? LONGEST_WAIT_MS : Math.ceil(elapsed(this.#options.now(), timeout))
+      const ready = this.#sockets.wait(Math.max(0, Math.min(wait, LONGEST_WAIT_MS)))
+      const at = this.#options.now()
+      for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), at)
+      this.#batch.flush()
+      if (timeout !== undefined && at >= timeout) {
+        this.#machine.handleTimeout(at)
+        this.perform()
+      }
+    }
+    this.#end()
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Performs what the machine wants: to be called after feeding it from outside, such as in `onWake`. */
+  perform(): void {
+    performEffects(this.#machine, this)
+  }
+
+  /** Relays ChannelData that came by a stream. Returns false when there is no route. */
+  relayFromStream(path: ClientPath, channel: number, data: Uint8Array, now: Instant): boolean {
+    const route = this.#machine.forwarding.channelToPeer(path.key, channel, now)
+    const relay = route && this.#relays.get(route.relay)
+    if (!route || !relay) return false
+    if (route.toPeer.admit(data.length, now)) this.#batch.sendNow(relay.outbox, relay.destinationOf(route), data)
+    return true
+  }
+
+  sendToClient(path: ClientPath, bytes: Uint8Array): void {
+    if (path instanceof KernelPath) this.#batch.sendNow(path.listener.outbox, path.destination, bytes)
+    else this.#options.sendToStream(path, bytes)
+  }
+
+  sendToPeer(id: RelayId, peer: TransportAddress, bytes: Uint8Array): void {
+    const relay = this.#relays.get(id)
+    if (relay) this.#batch.sendNow(relay.outbox, relay.destinationTo(peer), bytes)
+  }
+
+  openRelayed(id: RelayId, _family: AddressFamily, ip: IpAddress, port: number): void {
+    const bound = this.#sockets.open({ ip, port }, this.#socketOptions)
+    const now = this.#options.now()
+    if (bound.ok) {
+      const relay = new KernelRelay(bound.fd, id, this.#offload)
+      this.#relays.set(id, relay)
+      this.#watch(relay)
+      this.#machine.handleRelayOpened(id, now)
+    } else this.#machine.handleRelayFailed(id, openFailure(bound.errno), now)
+  }
+
+  closeRelayed(id: RelayId, _why: CloseReason): void {
+    const relay = this.#relays.get(id)
+    if (!relay) return
+    // What is queued on its socket leaves first: the number of a closed descriptor may be another's a moment later.
+    this.#batch.send()
+    this.#relays.delete(id)
+    this.#sources[relay.tag] = undefined
+    this.#freeTags.push(relay.tag)
+    this.#sockets.close(relay.fd)
+  }
+
+  event(event: TurnEvent): void {
+    this.#options.onEvent(event)
+  }
+
+  get #offload(): boolean {
+    return this.#options.offload ?? true
+  }
+
+  get #socketOptions(): SocketOptions {
+    return { gro: this.#offload }
+  }
+
+  #watch(source: Source): void {
+    source.tag = this.#freeTags.pop() ?? this.#sources.length
+    this.#sources[source.tag] = source
+    this.#sockets.watch(source.fd, source.tag)
+  }
+
+  #serve(tag: number, now: Instant): void {
+    if (tag === WAKE) return this.#woken()
+    if (!this.#batch.roomy) this.#batch.flush()
+    const source = this.#sources[tag]
+    // Closed by what came before it in the same round.
+    if (source === undefined) return
+    const first = this.#batch.filled
+    const end = first + this.#batch.receive(source.fd)
+    if (source instanceof KernelListener) this.#fromClients(source, first, end, now)
+    else this.#fromPeers(source, first, end, now)
+  }
+
+  #woken(): void {
+    // Its count is of no interest; reading makes it quiet.
+    const { memory } = this.#batch
+    this.#options.system.read(this.wakeFd, memory.base + 8, 8)
+    this.#options.onWake()
+  }
+
+  #fromClients(listener: KernelListener, first: number, end: number, now: Instant): void {
+    const batch = this.#batch
+    const { view } = batch.memory
+    for (let slot = first; slot < end; slot++) {
+      const start = batch.offsetOf(slot)
+      const length = batch.lengthOf(slot)
+      const segment = batch.segmentOf(slot) || length || 1
+      listener.recognise(batch.memory, batch.nameOf(slot))
+      // An empty datagram is one too.
+      for (let offset = 0; offset <= Math.max(0, length - 1); offset += segment) {
+        const size = Math.min(segment, length - offset)
+        const at = start + offset
+        const route = size < 4 ? undefined : this.#channelRoute(listener, view.getUint16(at), now)
+        const payload = route ? view.getUint16(at + 2) : 0
+        if (route && payload + 4 <= size) {
+          if (route.toPeer.admit(payload, now)) this.#toPeer(route, at + 4, payload)
+        } else this.#handleClient(listener, slot, at, size, now)
+      }
+    }
+    listener.forget()
+  }
+
+  /** Packets come in runs: the last route serves until something else has happened to the machine. */
+  #channelRoute(listener: KernelListener, channel: number, now: Instant): Route | undefined {
+    if (channel < 0x4000 || channel > 0x7fff) return undefined
+    if (channel === listener.lastChannel) return listener.lastRoute
+    const route = this.#machine.forwarding.channelToPeer(listener.lastKey, channel, now)
+    listener.lastChannel = route ? channel : 0
+    listener.lastRoute = route
+    return route
+  }
+
+  #toPeer(route: Route, offset: number, length: number): void {
+    const relay = this.#relays.get(route.relay)
+    if (relay) this.#batch.enqueue(relay.outbox, relay.destinationOf(route), offset, length)
+  }
+
+  #handleClient(listener: KernelListener, slot: number, offset: number, length: number, now: Instant): void {
+    const { memory } = this.#batch
+    const path = listener.pathOf(memory, this.#batch.nameOf(slot))
+    this.#machine.handleClient(path, memory.bytes.slice(offset, offset + length), now)
+    listener.lastChannel = 0
+    this.perform()
+  }
+
+  #fromPeers(relay: KernelRelay, first: number, end: number, now: Instant): void {
+    const batch = this.#batch
+    for (let slot = first; slot < end; slot++) {
+      // The machine may have closed it on hearing of an earlier datagram.
+      const length = batch.lengthOf(slot)
+      const segment = batch.segmentOf(slot)
+      const start = batch.offsetOf(slot)
+      const known = relay.recognise(batch.memory, batch.nameOf(slot)) && slot > first
+      if (!known) relay.lastRoute = this.#machine.forwarding.peerToClient(relay.id, relay.lastKey, now)
+      const route = relay.lastRoute
+      if (route === undefined) this.#handlePeer(relay, slot, length, segment, now)
+      else if (!(route.path instanceof KernelPath)) this.#toStream(route, route.path, slot, length, segment, now)
+      else if (segment === 0) this.#toClient(route, route.toClient, route.path, start, length, now)
+      else this.#joinedToClient(route, route.path, start, length, segment, now)
+    }
+  }
+
+  #toClient(route: Route, flow: Flow, path: KernelPath, start: number, length: number, now: Instant): void {
+    if (!flow.admit(length, now)) return
+    const { view } = this.#batch.memory
+    view.setUint16(start - 4, route.channel)
+    view.setUint16(start - 2, length)
+    this.#batch.enqueue(path.listener.outbox, path.destination, start - 4, length + 4)
+  }
+
+  #joinedToClient(route: Route, path: KernelPath, start: number, length: number, segment: number, now: Instant): void {
+    for (let offset = 0; offset < length; offset += segment) {
+      const size = Math.min(segment, length - offset)
+      if (!route.toClient.admit(size, now)) continue
+      this.#batch.enqueueChannelData(path.listener.outbox, path.destination, start + offset, size, route.channel)
+    }
+  }
+
+  #toStream(route: Route, path: ClientPath, slot: number, length: number, segment: number, now: Instant): void {
+    const start = this.#batch.offsetOf(slot)
+    const { bytes } = this.#batch.memory
+    const step = segment || length || 1
+    for (let offset = 0; offset <= Math.max(0, length - 1); offset += step) {
+      const size = Math.min(step, length - offset)
+      if (route.toClient.admit(size, now)) {
+        const data = bytes.subarray(start + offset, start + offset + size)
+        this.#options.sendToStream(path, encodeChannelData({ channel: route.channel, data }, { pad: true }))
+      }
+    }
+  }
+
+  #handlePeer(relay: KernelRelay, slot: number, length: number, segment: number, now: Instant): void {
+    const { memory } = this.#batch
+    const start = this.#batch.offsetOf(slot)
+    const peer = relay.addressOf(memory, this.#batch.nameOf(slot))
+    const step = segment || length || 1
+    for (let offset = 0; offset <= Math.max(0, length - 1); offset += step) {
+      const end = Math.min(offset + step, length)
+      this.#machine.handlePeer(relay.id, peer, memory.bytes.slice(start + offset, start + end), now)
+    }
+    this.perform()
+  }
+
+  #end(): void {
+    for (const source of this.#sources) if (source) this.#sockets.close(source.fd)
+    this.#sockets.end()
+    this.#sockets.close(this.wakeFd)
+  }
+}
+
+function openFailure(word: number): 'address-in-use' | 'no-descriptors' | 'other' {
+  if (word === errno.EADDRINUSE) return 'address-in-use'
+  return word === errno.EMFILE || word === errno.ENFILE ? 'no-descriptors' : 'other'
+}
+
+function bindError(address: TransportAddress, word: number): NatcheckError {
+  const where = formatAddress(address)
+  switch (word) {
+    case errno.EADDRINUSE:
+      return new NatcheckError('ADDRESS_IN_USE', `${where} is already in use`, {
+        fix: 'choose another port, or stop the program that holds it',
+      })
+    case errno.EADDRNOTAVAIL:
+      return new NatcheckError('BAD_ADDRESS', `${address.ip} is not an address of this machine`, {
+        fix: 'use one that `ip address` lists',
+      })
+    case errno.EACCES:
+      return new NatcheckError('PERMISSION_DENIED', `not allowed to bind ${where}`, {
+        fix: 'use a port of 1024 or above, or run with the right to bind lower ones',
+      })
+    default:
+      return new NatcheckError('UNSUPPORTED', `the system refused to bind ${where} (errno ${word})`)
+  }
+}

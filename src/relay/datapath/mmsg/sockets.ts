@@ -1,0 +1,102 @@
+/** UDP sockets and the epoll set that waits for them. */
+import type { TransportAddress } from '../../../core/index.ts'
+import { familyOf } from '../../../core/index.ts'
+import { readAddress, writeAddress } from './destination.ts'
+import * as linux from './layout.ts'
+import { Memory } from './memory.ts'
+import type { System } from './system.ts'
+
+export interface SocketOptions {
+  readonly receiveBuffer?: number | undefined
+  readonly sendBuffer?: number | undefined
+  /** Several threads listen on the same address. */
+  readonly reusePort?: boolean | undefined
+  /** Let the kernel hand joined datagrams over as they are. */
+  readonly gro?: boolean | undefined
+}
+
+export type BoundSocket =
+  | { readonly ok: true; readonly fd: number; readonly local: TransportAddress }
+  | { readonly ok: false; readonly errno: number }
+
+const EVENTS = 64
+/** struct epoll_event is packed on x86-64 alone. */
+const eventSize = process.arch === 'x64' ? 12 : 16
+const eventData = process.arch === 'x64' ? 4 : 8
+
+export class Sockets {
+  readonly #system: System
+  readonly #memory: Memory
+  readonly #epoll: number
+  readonly #events = 0
+  /** Room for a sockaddr and its length, an option's value, an event. */
+  readonly #scratch = EVENTS * 16
+
+  constructor(system: System) {
+    this.#system = system
+    this.#memory = new Memory(system, EVENTS * 16 + 64)
+    this.#epoll = system.epollCreate(0)
+  }
+
+  open(address: TransportAddress, options: SocketOptions): BoundSocket {
+    const family = familyOf(address.ip)
+    const type = linux.SOCK_DGRAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC
+    const fd = this.#system.socket(family === 4 ? linux.AF_INET : linux.AF_INET6, type, 0)
+    if (fd < 0) return { ok: false, errno: this.#system.errno() }
+    if (family === 6) this.#set(fd, linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1)
+    if (options.reusePort) this.#set(fd, linux.SOL_SOCKET, linux.SO_REUSEPORT, 1)
+    if (options.receiveBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_RCVBUF, options.receiveBuffer)
+    if (options.sendBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_SNDBUF, options.sendBuffer)
+    if (options.gro) this.#set(fd, linux.SOL_UDP, linux.UDP_GRO, 1)
+    const { view, base } = this.#memory
+    const length = writeAddress(view, this.#scratch, address.ip, address.port)
+    if (this.#system.bind(fd, base + this.#scratch, length) < 0) {
+      const errno = this.#system.errno()
+      this.#system.close(fd)
+      return { ok: false, errno }
+    }
+    return { ok: true, fd, local: this.#nameOf(fd) }
+  }
+
+  /** `tag` is what `wait` tells when there is something to read. */
+  watch(fd: number, tag: number): boolean {
+    const { view, base } = this.#memory
+    view.setUint32(this.#scratch, linux.EPOLLIN, true)
+    view.setUint32(this.#scratch + eventData, tag, true)
+    view.setUint32(this.#scratch + eventData + 4, 0, true)
+    return this.#system.epollCtl(this.#epoll, linux.EPOLL_CTL_ADD, fd, base + this.#scratch) === 0
+  }
+
+  /** Also takes it out of the set. */
+  close(fd: number): void {
+    this.#system.close(fd)
+  }
+
+  /** Waits until sockets are readable; returns how many, to be asked for with `tagAt`. */
+  wait(timeoutMs: number): number {
+    return this.#system.epollWait(this.#epoll, this.#memory.base + this.#events, EVENTS, timeoutMs)
+  }
+
+  tagAt(index: number): number {
+    return this.#memory.view.getUint32(this.#events + index * eventSize + eventData, true)
+  }
+
+  end(): void {
+    this.#system.close(this.#epoll)
+  }
+
+  #nameOf(fd: number): TransportAddress {
+    const { view, base } = this.#memory
+    const lengthAt = this.#scratch + linux.sockaddr.size
+    view.setUint32(lengthAt, linux.sockaddr.size, true)
+    this.#system.getsockname(fd, base + this.#scratch, base + lengthAt)
+    return readAddress(this.#memory, this.#scratch)
+  }
+
+  #set(fd: number, level: number, name: number, value: number): void {
+    const { view, base } = this.#memory
+    view.setInt32(this.#scratch, value, true)
+    // A refusal changes nothing that matters: a buffer stays smaller, datagrams stay single.
+    this.#system.setsockopt(fd, level, name, base + this.#scratch, 4)
+  }
+}
