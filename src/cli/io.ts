@@ -20,6 +20,8 @@ export interface CliIo {
   err(text: string): void
   /** Calls back once, at the first SIGINT or SIGTERM; a second one ends the process. Returns what stops listening. */
   onInterrupt(callback: () => void): () => void
+  /** Calls back at each of these signals, which then do nothing else. Returns what stops listening. */
+  onSignal(signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM', callback: () => void): () => void
 }
 
 /** The caller's to mend: exit code 2. All others are the world's. */

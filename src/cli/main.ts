@@ -35,6 +35,10 @@ const io: CliIo = {
     }),
   err: (text) => void process.stderr.write(text),
   onInterrupt,
+  onSignal: (signal, callback) => {
+    process.on(signal, callback)
+    return () => void process.off(signal, callback)
+  },
 }
 
 /** A defect: one line all the same. The promise of JSON at every exit code can't be kept from here. */

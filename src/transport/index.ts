@@ -7,6 +7,7 @@ import { connectStream } from './stream.ts'
 import { connectDatagram, openDatagram } from './udp.ts'
 
 export { systemClock } from './clock.ts'
+export { type HttpAnswer, type HttpListener, listenHttp } from './http.ts'
 export { systemRandom } from './random.ts'
 
 /** This machine's network. */

@@ -15,6 +15,7 @@ export class FakeIo implements CliIo {
   stdout = ''
   stderr = ''
   interrupt: () => void = () => {}
+  readonly #onSignal = new Map<NodeJS.Signals, Set<() => void>>()
 
   async out(text: string): Promise<void> {
     this.stdout += text
@@ -27,6 +28,17 @@ export class FakeIo implements CliIo {
   onInterrupt(callback: () => void): () => void {
     this.interrupt = callback
     return () => {}
+  }
+
+  /** Sends the process a signal, as kill(1) would. */
+  signal(name: NodeJS.Signals): void {
+    for (const callback of this.#onSignal.get(name) ?? []) callback()
+  }
+
+  onSignal(signal: NodeJS.Signals, callback: () => void): () => void {
+    const callbacks = this.#onSignal.get(signal) ?? new Set()
+    this.#onSignal.set(signal, callbacks.add(callback))
+    return () => void callbacks.delete(callback)
   }
 
   get json(): NatReport {
