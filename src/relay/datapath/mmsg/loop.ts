@@ -12,6 +12,7 @@ import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '.
 import { encodeChannelData } from '../../../wire/index.ts'
 import { type EffectPorts, performEffects, type ServerMachine } from '../datapath.ts'
 import { Batch } from './batch.ts'
+import { toDestination } from './destination.ts'
 import { errno } from './layout.ts'
 import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
 import { type SocketOptions, Sockets } from './sockets.ts'
@@ -50,7 +51,7 @@ export class Loop implements EffectPorts {
   readonly #sources: (Source | undefined)[] = []
   readonly #freeTags: number[] = []
   readonly #relays = new Map<RelayId, KernelRelay>()
-  #listeners = 0
+  readonly #listening: KernelListener[] = []
   #stopped = false
 
   constructor(options: LoopOptions) {
@@ -76,7 +77,8 @@ export class Loop implements EffectPorts {
       reusePort: this.#options.reusePort,
     })
     if (!bound.ok) throw bindError(address, bound.errno)
-    const listener = new KernelListener(bound.fd, bound.local, this.#listeners++, this.#offload)
+    const listener = new KernelListener(bound.fd, bound.local, this.#listening.length, this.#offload)
+    this.#listening.push(listener)
     this.#watch(listener)
     return bound.local
   }
@@ -95,7 +97,6 @@ export class Loop implements EffectPorts {
         this.perform()
       }
     }
-    this.#end()
   }
 
   stop(): void {
@@ -118,7 +119,13 @@ export class Loop implements EffectPorts {
 
   sendToClient(path: ClientPath, bytes: Uint8Array): void {
     if (path instanceof KernelPath) this.#batch.sendNow(path.listener.outbox, path.destination, bytes)
-    else this.#options.sendToStream(path, bytes)
+    else if (path.protocol !== 'udp') this.#options.sendToStream(path, bytes)
+    else {
+      // The machine may answer from another socket than the one that was asked (RFC 5780).
+      const { ip, port } = path.server
+      const listener = this.#listening.find(({ local }) => local.ip === ip && local.port === port)
+      if (listener) this.#batch.sendNow(listener.outbox, toDestination(path.client), bytes)
+    }
   }
 
   sendToPeer(id: RelayId, peer: TransportAddress, bytes: Uint8Array): void {
@@ -288,7 +295,8 @@ export class Loop implements EffectPorts {
     this.perform()
   }
 
-  #end(): void {
+  /** Closes every socket. */
+  end(): void {
     for (const source of this.#sources) if (source) this.#sockets.close(source.fd)
     this.#sockets.end()
     this.#sockets.close(this.wakeFd)

@@ -1,0 +1,36 @@
+/** What the main thread and the worker of the mmsg datapath tell each other. */
+import type { MessagePort } from 'node:worker_threads'
+import type { TransportAddress } from '../../../core/index.ts'
+import type { ClientPath } from '../../../proto/turn-server/index.ts'
+
+export interface WorkerSettings {
+  /** For createServer, in the worker. */
+  readonly settings: unknown
+  /** UDP addresses. */
+  readonly listen: readonly TransportAddress[]
+  readonly reusePort: boolean
+  readonly offload: boolean
+  /** The main thread's, so that both have one clock. */
+  readonly timeOrigin: number
+  readonly port: MessagePort
+}
+
+export type ToWorker =
+  | { readonly kind: 'request'; readonly id: number; readonly request: unknown }
+  | { readonly kind: 'stream-message'; readonly path: ClientPath; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'stream-data'
+      readonly path: ClientPath
+      readonly channel: number
+      readonly data: Uint8Array
+    }
+  | { readonly kind: 'stream-gone'; readonly path: ClientPath }
+  | { readonly kind: 'stop' }
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly listening: readonly TransportAddress[]; readonly wakeFd: number }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
+  | { readonly kind: 'refusal'; readonly id: number; readonly code: string | undefined; readonly message: string }
+  | { readonly kind: 'message'; readonly message: unknown }
+  | { readonly kind: 'stream-send'; readonly key: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'stopped' }
