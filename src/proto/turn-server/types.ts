@@ -1,6 +1,7 @@
 /** What goes into the TURN server machine and what comes out of it. */
 import type { AddressFamily, Instant, IpAddress, TransportAddress, TransportProtocol } from '../../core/index.ts'
 import type { IcmpError } from '../../wire/index.ts'
+import type { AuthFailure } from '../stun/index.ts'
 import type { Forwarding } from './forwarding.ts'
 
 /**
@@ -79,12 +80,7 @@ export type DropReason =
   | 'too-big' // data that no message to the client can carry
   | 'unknown-relay' // late datagrams of a closed relayed address
 
-export type AuthFailure =
-  | 'wrong-password'
-  | 'unknown-user'
-  | 'expired-credentials' // a REST username whose time is over
-  | 'incomplete' // integrity without name, realm or nonce
-  | 'bid-down' // the password algorithms are not those that were offered
+export type { AuthFailure }
 
 /** What metrics and logs want to know. Rates are those of the packets that cause them: aggregate before crossing threads. */
 export type TurnEvent =
