@@ -44,6 +44,8 @@ export class Batch {
   readonly memory: Memory
   /** Datagrams that the kernel did not take. */
   dropped = 0
+  /** Datagrams that have arrived, joined ones counted as one. */
+  received = 0
   readonly #system: System
   readonly #receiveHeaders: number
   readonly #receiveNames: number
@@ -152,6 +154,7 @@ export class Batch {
     const received = this.#system.recvmmsg(fd, base + first, count, MSG_DONTWAIT, 0)
     if (received <= 0) return 0
     this.#filled += received
+    this.received += received
     return received
   }
 

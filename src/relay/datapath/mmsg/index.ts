@@ -32,6 +32,8 @@ export interface MmsgOptions {
   readonly settings: unknown
   /** UDP_SEGMENT and UDP_GRO. Default true. */
   readonly offload?: boolean | undefined
+  /** Pause under load, so that packets gather. Default 100; 0: none. */
+  readonly coalesceMicroseconds?: number | undefined
 }
 
 /** Why the mmsg datapath can't run here; undefined when it can. */
@@ -56,6 +58,7 @@ export async function startMmsg(ports: MmsgPorts, options: MmsgOptions, handlers
     listen: udp.map(({ address }) => address),
     reusePort: false,
     offload: options.offload ?? true,
+    coalesceMicroseconds: options.coalesceMicroseconds,
     timeOrigin: performance.timeOrigin,
   })
   const datapath = new MmsgDatapath(ports, thread)

@@ -64,4 +64,4 @@ export const errno = {
 
 /** The most datagrams in one UDP_SEGMENT send (UDP_MAX_SEGMENTS), and bytes in one IP packet with room for the headers. */
 export const MAX_SEGMENTS = 64
-export const MAX_SEGMENTED_BYTES = 65_535 - 40 - 8
+export const MAX_SEGMENTED_BYTES: number = 65_535 - 40 - 8

@@ -15,6 +15,7 @@ import { Batch } from './batch.ts'
 import { toDestination } from './destination.ts'
 import { errno } from './layout.ts'
 import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
+import { COALESCE_MICROSECONDS, Pace } from './pace.ts'
 import { type SocketOptions, Sockets } from './sockets.ts'
 import type { System } from './system.ts'
 
@@ -31,12 +32,16 @@ export interface LoopOptions {
   readonly reusePort?: boolean | undefined
   /** UDP_SEGMENT and UDP_GRO. Default true. */
   readonly offload?: boolean | undefined
+  /** See `Pace`. 0: wake up for every packet. */
+  readonly coalesceMicroseconds?: number | undefined
 }
 
 /** Never an index of a source. */
 const WAKE = 0xffff_ffff
 /** Half a second of 8,000 packets: what a listener holds while we are at something else. The kernel may grant less. */
 const LISTENER_BUFFER = 4 * 2 ** 20
+/** A frame of video with all that repairs it. The default holds 277 small packets. */
+const RELAY_BUFFER = 512 * 1024
 /** The longest wait, so that a clock that jumps does no harm. */
 const LONGEST_WAIT_MS = 60_000
 
@@ -48,6 +53,7 @@ export class Loop implements EffectPorts {
   readonly #machine: ServerMachine
   readonly #batch: Batch
   readonly #sockets: Sockets
+  readonly #pace: Pace
   readonly #sources: (Source | undefined)[] = []
   readonly #freeTags: number[] = []
   readonly #relays = new Map<RelayId, KernelRelay>()
@@ -59,6 +65,7 @@ export class Loop implements EffectPorts {
     this.#machine = options.machine
     this.#batch = new Batch(options.system)
     this.#sockets = new Sockets(options.system)
+    this.#pace = new Pace(options.coalesceMicroseconds ?? COALESCE_MICROSECONDS)
     this.wakeFd = options.system.eventfd(0, 0o4000)
     this.#sockets.watch(this.wakeFd, WAKE)
   }
@@ -85,11 +92,15 @@ export class Loop implements EffectPorts {
 
   /** Runs until `stop`. */
   run(): void {
+    const { system } = this.#options
     while (!this.#stopped) {
       const timeout = this.#machine.pollTimeout()
       const wait = timeout === undefined ? LONGEST_WAIT_MS : Math.ceil(elapsed(this.#options.now(), timeout))
-      const ready = this.#sockets.wait(Math.max(0, Math.min(wait, LONGEST_WAIT_MS)))
+      const pause = this.#pace.pauseMicroseconds
+      if (pause > 0) system.usleep(pause)
+      const ready = this.#sockets.wait(pause > 0 ? 0 : Math.max(0, Math.min(wait, LONGEST_WAIT_MS)))
       const at = this.#options.now()
+      this.#pace.update(this.#batch.received, at)
       for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), at)
       this.#batch.flush()
       if (timeout !== undefined && at >= timeout) {
@@ -134,7 +145,7 @@ export class Loop implements EffectPorts {
   }
 
   openRelayed(id: RelayId, _family: AddressFamily, ip: IpAddress, port: number): void {
-    const bound = this.#sockets.open({ ip, port }, this.#socketOptions)
+    const bound = this.#sockets.open({ ip, port }, { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER })
     const now = this.#options.now()
     if (bound.ok) {
       const relay = new KernelRelay(bound.fd, id, this.#offload)

@@ -10,6 +10,7 @@ export interface WorkerSettings {
   readonly listen: readonly TransportAddress[]
   readonly reusePort: boolean
   readonly offload: boolean
+  readonly coalesceMicroseconds?: number | undefined
   /** The main thread's, so that both have one clock. */
   readonly timeOrigin: number
   readonly port: MessagePort

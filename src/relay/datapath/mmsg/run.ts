@@ -32,6 +32,7 @@ export async function runWorker<Settings>(worker: WorkerSettings, createServer: 
     now,
     reusePort: worker.reusePort,
     offload: worker.offload,
+    coalesceMicroseconds: worker.coalesceMicroseconds,
     onEvent: (event) => server.onEvent(event, now()),
     sendToStream: (path, bytes) => post({ kind: 'stream-send', key: Number(path.key), bytes }),
     onWake: () => {

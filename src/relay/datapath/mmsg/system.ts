@@ -17,6 +17,7 @@ export interface System {
   read(fd: number, buffer: number, size: number): number
   write(fd: number, buffer: number, size: number): number
   close(fd: number): number
+  usleep(microseconds: number): number
   /** Of the last call that returned −1. */
   errno(): number
 }
@@ -45,6 +46,7 @@ export async function loadSystem(): Promise<System> {
     read: libc.func('long read(int fd, uintptr_t buffer, size_t size)'),
     write: libc.func('long write(int fd, uintptr_t buffer, size_t size)'),
     close: libc.func('int close(int fd)'),
+    usleep: libc.func('int usleep(uint32_t microseconds)'),
     errno: () => koffi.errno(),
   }
 }

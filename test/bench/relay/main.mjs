@@ -1,0 +1,255 @@
+#!/usr/bin/env node
+// npm run bench:relay [-- --against coturn] [--only dgram,mmsg] [--rounds N] [--seconds N] [--sessions N] [--burst N]
+//                     [--sizes 160,1200] [--rates 50000,0] [--directions up,down] [--allocations N] [--json]
+//
+// CPU that relays need for a packet, side by side: each server runs on the first core, the generator on the second; rounds
+// are interleaved, so that whatever else the machine does falls on all of them. Everything stays on loopback.
+// CPU is what the server's threads used (/proc/PID/task/*/schedstat), which on loopback includes delivering to the
+// generator's sockets. It is divided by the packets that arrived. UDP_GRO is of no use here: the generator sends datagrams
+// one by one, as clients do.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, cpus, release } from 'node:os'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({
+  options: {
+    against: { type: 'string', multiple: true, default: [] },
+    only: { type: 'string', default: 'mmsg,dgram' },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '1' },
+    sessions: { type: 'string', default: '8' },
+    burst: { type: 'string', default: '8' },
+    sizes: { type: 'string', default: '160,1200' },
+    rates: { type: 'string', default: '50000,0' },
+    directions: { type: 'string', default: 'up,down' },
+    allocations: { type: 'string', default: '4000' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const numbers = (text) => text.split(',').map(Number)
+const options = {
+  servers: [...values.only.split(/,(?![^{]*\})/).filter(Boolean), ...values.against],
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  sessions: Number(values.sessions),
+  burst: Number(values.burst),
+  sizes: numbers(values.sizes),
+  rates: numbers(values.rates),
+  directions: values.directions.split(','),
+  allocations: Number(values.allocations),
+}
+
+const ip = '127.0.0.1'
+const credentials = { user: 'bench', password: 'bench-password', realm: 'bench' }
+/** A server that uses this much of its core was busy all the time: less, and the generator was the bottleneck. */
+const BUSY = 0.9
+const children = new Set()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+const here = (name) => new URL(name, import.meta.url).pathname
+const canPin = availableParallelism() >= 2 && spawnSync('taskset', ['--version']).status === 0
+const pinned = (core, argv) => (canPin ? ['taskset', '-c', String(core), ...argv] : argv)
+
+function start(core, argv) {
+  const [command, ...rest] = pinned(core, argv)
+  // taskset becomes the program, so the child's pid is the program's.
+  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
+  return child
+}
+
+/** Waits for the first line of output that `matches`. */
+function line(child, matches) {
+  return new Promise((resolve, reject) => {
+    const lines = createInterface({ input: child.stdout })
+    lines.on('line', (text) => matches.test(text) && resolve())
+    lines.on('close', () => reject(new Error('the server has ended')))
+  })
+}
+
+const launch = {
+  natcheck: async (datapath, port, ports) => {
+    // `mmsg:{"offload":false}` gives options to the datapath.
+    const [kind, ...rest] = datapath.split(':')
+    const mmsg = rest.length > 0 ? JSON.parse(rest.join(':')) : undefined
+    const settings = { datapath: kind, port, relayIp: ip, ...credentials, ports, mmsg }
+    const child = start(0, [process.execPath, here('server-main.mjs'), JSON.stringify(settings)])
+    await line(child, /ready/)
+    return child
+  },
+  coturn: async (port, ports) => {
+    const child = start(0, [
+      'turnserver',
+      '-n',
+      '--log-file=stdout',
+      '--simple-log',
+      '--no-cli',
+      '--no-tls',
+      '--no-dtls',
+      '--no-tcp',
+      '--lt-cred-mech',
+      `--realm=${credentials.realm}`,
+      `--user=${credentials.user}:${credentials.password}`,
+      `--listening-ip=${ip}`,
+      `--listening-port=${port}`,
+      `--relay-ip=${ip}`,
+      '--allow-loopback-peers',
+      `--min-port=${ports.min}`,
+      `--max-port=${ports.max}`,
+      '--no-rfc5780',
+      '--relay-threads=1',
+      '--userdb=/nonexistent/turndb',
+      '--pidfile=/dev/null',
+    ])
+    await line(child, /Total auth threads|IO method|UDP listener opened/i)
+    await new Promise((resolve) => setTimeout(resolve, 1000)) // it logs that it listens before it does
+    return child
+  },
+}
+
+const cpuNanoseconds = (pid) =>
+  readdirSync(`/proc/${pid}/task`)
+    .map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]))
+    .reduce((a, b) => a + b, 0)
+
+const residentBytes = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
+
+async function generator(port) {
+  const settings = { server: { ip, port }, ...credentials }
+  const child = start(1, [process.execPath, here('generator-main.mjs'), JSON.stringify(settings)])
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const next = async () => {
+    const { value, done } = await lines.next()
+    if (done) throw new Error('the generator has ended')
+    const answer = JSON.parse(value)
+    if (answer.error) throw new Error(answer.error)
+    return answer
+  }
+  await next()
+  return {
+    do: (command) => {
+      child.stdin.write(`${JSON.stringify(command)}\n`)
+      return next()
+    },
+    end: () => child.stdin.end(),
+  }
+}
+
+async function startServer(name, index) {
+  const port = 40_000 + index * 10
+  // Each its own range, below the ports that the system hands out, where possible.
+  const ports = { min: 1024 + index * 8000, max: 1024 + index * 8000 + 7999 }
+  const child = name === 'coturn' ? await launch.coturn(port, ports) : await launch.natcheck(name, port, ports)
+  const load = await generator(port)
+  await load.do({ do: 'sessions', count: options.sessions })
+  return { name, child, load }
+}
+
+async function measureRun({ child, load }, scenario) {
+  const before = cpuNanoseconds(child.pid)
+  const run = await load.do({ do: 'run', ...scenario, seconds: options.seconds, burst: options.burst })
+  const cpu = cpuNanoseconds(child.pid) - before
+  return {
+    nanoseconds: cpu / run.received,
+    delivered: run.received / (run.sent - run.notSent),
+    relayed: (run.received / run.milliseconds) * 1000,
+    busy: cpu / 1e6 / run.milliseconds,
+  }
+}
+
+async function measureAllocations({ child, load }) {
+  const count = options.allocations
+  const before = { cpu: cpuNanoseconds(child.pid), rss: residentBytes(child.pid) }
+  const { milliseconds } = await load.do({ do: 'allocate', count })
+  const cpu = cpuNanoseconds(child.pid) - before.cpu
+  const rss = residentBytes(child.pid) - before.rss
+  await load.do({ do: 'release', count })
+  return {
+    perSecond: (count / milliseconds) * 1000,
+    perCpuSecond: count / (cpu / 1e9),
+    rssPerAllocation: rss / count,
+  }
+}
+
+const median = (list) => {
+  const sorted = list.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+const scenarios = options.rates.flatMap((rate) =>
+  options.sizes.flatMap((size) => options.directions.map((direction) => ({ rate, size, direction }))),
+)
+const servers = []
+for (const [index, name] of options.servers.entries()) servers.push(await startServer(name, index))
+
+const report = { cpu: cpus()[0]?.model, kernel: release(), node: process.version, pinned: canPin, ...options, runs: [] }
+// Compiles what will be measured.
+for (const server of servers) for (const scenario of scenarios) await measureRun(server, scenario)
+for (const scenario of scenarios) {
+  const results = new Map(servers.map(({ name }) => [name, []]))
+  for (let round = 0; round < options.rounds; round++) {
+    for (const server of servers) results.get(server.name).push(await measureRun(server, scenario))
+  }
+  const of = (name, field) => median(results.get(name).map((result) => result[field]))
+  const reference = values.against.length > 0 ? of(values.against[0], 'nanoseconds') : undefined
+  for (const { name } of servers) {
+    report.runs.push({
+      ...scenario,
+      server: name,
+      nanoseconds: of(name, 'nanoseconds'),
+      ratio: reference && of(name, 'nanoseconds') / reference,
+      delivered: of(name, 'delivered'),
+      relayed: of(name, 'relayed'),
+      generatorBound: scenario.rate === 0 && of(name, 'busy') < BUSY,
+    })
+  }
+}
+report.allocations = []
+for (const server of servers) {
+  if (options.allocations > 0) report.allocations.push({ server: server.name, ...(await measureAllocations(server)) })
+}
+for (const { load, child } of servers) {
+  load.end()
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
+if (values.json) console.log(JSON.stringify(report, undefined, 2))
+else print()
+
+function print() {
+  console.log(`${report.cpu}, Linux ${report.kernel}, Node ${report.node}, ${canPin ? 'pinned' : 'NOT pinned'}`)
+  console.log(
+    `${options.sessions} sessions, bursts of ${options.burst}, medians of ${options.rounds} rounds of ${options.seconds} s\n`,
+  )
+  const columns = [14, 6, 6, 10, 12, 8, 11, 12]
+  const row = (cells) => console.log(cells.map((cell, i) => String(cell).padStart(columns[i] ?? 0)).join(' '))
+  row(['load', 'bytes', 'dir', 'server', 'CPU ns/pkt', 'ratio', 'delivered', 'relayed/s'])
+  for (const run of report.runs) {
+    row([
+      run.rate === 0 ? 'flood' : `${run.rate}/s`,
+      run.size,
+      run.direction,
+      run.server,
+      Math.round(run.nanoseconds),
+      run.ratio === undefined ? '' : run.ratio.toFixed(2),
+      `${(run.delivered * 100).toFixed(run.delivered > 0.9999 ? 0 : 2)} %`,
+      Math.round(run.relayed),
+      run.generatorBound ? ' (the generator was the bottleneck)' : '',
+    ])
+  }
+  console.log('')
+  for (const { server, perSecond, perCpuSecond, rssPerAllocation } of report.allocations) {
+    console.log(
+      `${server}: ${Math.round(perSecond)} allocations/s, ${Math.round(perCpuSecond)} per second of CPU, ` +
+        `${(rssPerAllocation / 1024).toFixed(1)} KiB of memory each`,
+    )
+  }
+}

@@ -1,0 +1,16 @@
+// The relay that is measured: the TURN server machine with one user, peers on loopback allowed.
+import { PeerPolicy } from '../../../dist/proto/turn-server/peer-policy.js'
+import { TurnServer } from '../../../dist/proto/turn-server/server.js'
+import { ServerAuth } from '../../../dist/proto/stun/server-auth.js'
+
+export function createServer({ user, password, realm, relayIp, ports }, { random, clock }) {
+  const machine = new TurnServer({
+    random,
+    clock,
+    auth: new ServerAuth({ realm, nonceKey: random.bytes(32), users: new Map([[user, password]]) }),
+    relayAddresses: [{ ip: relayIp }],
+    ports,
+    peerPolicy: new PeerPolicy({ allow: ['127.0.0.0/8'] }),
+  })
+  return { machine, onEvent() {}, onRequest: () => machine.counts }
+}
