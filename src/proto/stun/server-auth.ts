@@ -148,7 +148,7 @@ export class ServerAuth {
   check(request: StunMessage, context: AuthContext): AuthResult {
     const sha256 = findAttribute(request, messageIntegritySha256.type)
     if (!sha256 && !has(request, messageIntegrity)) return this.#challenge(401, 'no-credentials', context)
-    const name = this.#nameOf(request)
+    const name = this.#nameOf(request, context.known)
     const requestNonce = get(request, nonce)
     if (!name.given || requestNonce === undefined || get(request, realm) === undefined) return refuse('incomplete')
     const hash = this.#hashOf(request, requestNonce)
@@ -214,11 +214,16 @@ export class ServerAuth {
     return { kind: 'refused', code, attributes, why, username: name, integrity: undefined }
   }
 
-  #nameOf(request: StunMessage): { given: boolean; username: string | undefined } {
+  #nameOf(request: StunMessage, known?: AuthenticatedUser): { given: boolean; username: string | undefined } {
     const name = get(request, username)
     if (name !== undefined) return { given: true, username: name }
     const hash = get(request, userhash)
-    return { given: hash !== undefined, username: hash && this.#hashes.get(hex(hash)) }
+    if (!hash) return { given: false, username: undefined }
+    const found = this.#hashes.get(hex(hash))
+    // Who is known on this 5-tuple may have been removed since.
+    if (found !== undefined || !known) return { given: true, username: found }
+    const same = Buffer.compare(hash, userhashOf(known.username, this.realm)) === 0
+    return { given: true, username: same ? known.username : undefined }
   }
 
   /** The hash that keys are made with; undefined when the negotiation was tampered with. RFC 8489 §9.2.4 */

@@ -130,9 +130,9 @@ describe('Allocate (RFC 8656 §7.2)', () => {
     const ports = new Set<number>()
     const clients = Array.from({ length: 10 }, () => rig.client())
     for (const client of clients) ports.add(client.relayed().port)
-    expect([...ports].toSorted()).toEqual(Array.from({ length: 10 }, (_, index) => 50_000 + index))
+    expect([...ports].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 10 }, (_, index) => 50_000 + index))
     expect(outcome(rig.client().allocate())).toBe(508)
-    expect(outcome(clients[3]?.refresh(0) ?? clients[0]?.refresh(0) ?? rig.client().refresh())).toBe('success')
+    clients[3]?.refresh(0)
     expect(outcome(rig.client().allocate())).toBe('success')
   })
 
