@@ -46,7 +46,7 @@ function pump(handle, done, again) {
     for (let i = 0; i < ready; i++) {
       const tag = sockets.tagAt(i)
       const fd = tag === 0 ? peer.fd : clients[tag - 1].fd
-      const count = rx.receive(fd)
+      const count = rx.receive(fd, 64)
       for (let slot = 0; slot < count; slot++) {
         const at = rx.offsetOf(slot)
         if (tag > 0) handle(clients[tag - 1], rx.memory.bytes.slice(at, at + rx.lengthOf(slot)))
@@ -190,7 +190,7 @@ const commands = {
       for (let i = 0; i < ready; i++) {
         const tag = sockets.tagAt(i)
         const expected = tag === 0 ? size : size + 4
-        const count = rx.receive(tag === 0 ? peer.fd : clients[tag - 1].fd)
+        const count = rx.receive(tag === 0 ? peer.fd : clients[tag - 1].fd, 64)
         for (let slot = 0; slot < count; slot++) if (rx.lengthOf(slot) === expected) counts.received++
         rx.flush()
       }

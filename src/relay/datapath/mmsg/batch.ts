@@ -11,7 +11,7 @@ import type { System } from './system.ts'
 /** Datagrams received before they have to be sent. */
 const SLOTS = 128
 /** Datagrams taken from one socket in one call: others get their turn. */
-const RECEIVE_AT_ONCE = 64
+export const RECEIVE_AT_ONCE = 64
 /** Room before a datagram, where the ChannelData header goes. */
 const LEAD = 4
 /** No UDP datagram is larger. */
@@ -100,6 +100,7 @@ export class Batch {
       memory.pointer(header + mmsghdr.iov, memory.base + iov)
       memory.view.setUint32(header + mmsghdr.iovLength, 1, true)
       memory.pointer(header + mmsghdr.control, memory.base + this.#receiveControls + slot * cmsg.space)
+      this.#reset(slot)
       memory.pointer(iov + iovec.base, memory.base + this.offsetOf(slot))
       memory.view.setUint32(iov + iovec.length, LARGEST, true)
     }
@@ -142,20 +143,26 @@ export class Batch {
     return this.#filled
   }
 
-  /** Takes what has arrived, into the slots from `filled` on. Returns how many datagrams; 0: none, or an error of the socket. */
-  receive(fd: number): number {
-    const { view, base } = this.memory
-    const count = Math.min(RECEIVE_AT_ONCE, SLOTS - this.#filled)
+  /**
+   * Takes what has arrived, `most` datagrams of it, into the slots from `filled` on. Returns how many; 0: none, or an
+   * error of the socket.
+   */
+  receive(fd: number, most: number): number {
+    const count = Math.min(most, SLOTS - this.#filled)
     const first = this.#receiveHeaders + this.#filled * mmsghdr.size
-    for (let header = first, i = 0; i < count; i++, header += mmsghdr.size) {
-      view.setUint32(header + mmsghdr.nameLength, sockaddr.size, true)
-      view.setUint32(header + mmsghdr.controlLength, cmsg.space, true)
-    }
-    const received = this.#system.recvmmsg(fd, base + first, count, MSG_DONTWAIT, 0)
+    const received = this.#system.recvmmsg(fd, this.memory.base + first, count, MSG_DONTWAIT, 0)
     if (received <= 0) return 0
     this.#filled += received
     this.received += received
     return received
+  }
+
+  /** Room for an address and for UDP_GRO's word, which the kernel has replaced by what it wrote. */
+  #reset(slot: number): void {
+    const { view } = this.memory
+    const header = this.#receiveHeaders + slot * mmsghdr.size
+    view.setUint32(header + mmsghdr.nameLength, sockaddr.size, true)
+    view.setUint32(header + mmsghdr.controlLength, cmsg.space, true)
   }
 
   /** Whether `receive` has room worth a call. */
@@ -195,6 +202,7 @@ export class Batch {
   /** Sends all that is queued; the slots are free again. */
   flush(): void {
     if (this.#entries > 0) this.send()
+    for (let slot = 0; slot < this.#filled; slot++) this.#reset(slot)
     this.#filled = 0
   }
 

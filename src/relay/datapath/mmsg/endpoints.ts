@@ -68,6 +68,8 @@ export class KernelListener {
   readonly local: TransportAddress
   readonly outbox: Outbox
   tag = 0
+  /** How many datagrams to ask for. */
+  atOnce = 1
   /** Who sent the packet that was recognised last. */
   lastKey: ClientKey = -1
   /** 0: no route is known. */
@@ -108,6 +110,8 @@ export class KernelRelay {
   readonly id: RelayId
   readonly outbox: Outbox
   tag = 0
+  /** How many datagrams to ask for. */
+  atOnce = 1
   lastKey: AddressKey = -1
   lastRoute: Route | undefined
   readonly #sender = new Sender()

@@ -11,7 +11,7 @@ import {
 import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '../../../proto/turn-server/index.ts'
 import { encodeChannelData } from '../../../wire/index.ts'
 import { type EffectPorts, performEffects, type ServerMachine } from '../datapath.ts'
-import { Batch } from './batch.ts'
+import { Batch, RECEIVE_AT_ONCE } from './batch.ts'
 import { toDestination } from './destination.ts'
 import { errno } from './layout.ts'
 import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
@@ -92,22 +92,24 @@ export class Loop implements EffectPorts {
 
   /** Runs until `stop`. */
   run(): void {
+    while (!this.#stopped) this.turn(LONGEST_WAIT_MS)
+  }
+
+  /** Serves what is there, after waiting for it so many milliseconds at most, and what the machine waits for. */
+  turn(longestWaitMs: number): void {
     const { system } = this.#options
-    while (!this.#stopped) {
-      const timeout = this.#machine.pollTimeout()
-      const wait = timeout === undefined ? LONGEST_WAIT_MS : Math.ceil(elapsed(this.#options.now(), timeout))
-      const pause = this.#pace.pauseMicroseconds
-      if (pause > 0) system.usleep(pause)
-      const ready = this.#sockets.wait(pause > 0 ? 0 : Math.max(0, Math.min(wait, LONGEST_WAIT_MS)))
-      const at = this.#options.now()
-      this.#pace.update(this.#batch.received, at)
-      for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), at)
-      this.#batch.flush()
-      if (timeout !== undefined && at >= timeout) {
-        this.#machine.handleTimeout(at)
-        this.perform()
-      }
-    }
+    const timeout = this.#machine.pollTimeout()
+    const wait = timeout === undefined ? longestWaitMs : Math.ceil(elapsed(this.#options.now(), timeout))
+    const pause = this.#pace.pauseMicroseconds
+    if (pause > 0) system.usleep(pause)
+    const ready = this.#sockets.wait(pause > 0 ? 0 : Math.max(0, Math.min(wait, longestWaitMs)))
+    const at = this.#options.now()
+    this.#pace.update(this.#batch.received, at)
+    for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), at)
+    this.#batch.flush()
+    if (timeout === undefined || at < timeout) return
+    this.#machine.handleTimeout(at)
+    this.perform()
   }
 
   stop(): void {
@@ -191,7 +193,10 @@ export class Loop implements EffectPorts {
     // Closed by what came before it in the same round.
     if (source === undefined) return
     const first = this.#batch.filled
-    const end = first + this.#batch.receive(source.fd)
+    const count = this.#batch.receive(source.fd, source.atOnce)
+    // Asking for more than there is costs a look into an empty queue; what is left comes with the next turn.
+    source.atOnce = count === source.atOnce ? Math.min(count * 2, RECEIVE_AT_ONCE) : Math.max(1, count)
+    const end = first + count
     if (source instanceof KernelListener) this.#fromClients(source, first, end, now)
     else this.#fromPeers(source, first, end, now)
   }
