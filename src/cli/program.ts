@@ -1,8 +1,11 @@
 /** The command tree. Each sub-command's module is loaded when it runs, and not before. */
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
+import { wallTime } from '../core/time.ts'
+import { addCredentialsCommand } from './credentials/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
+import { addRelayCommand } from './relay/command.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -45,11 +48,23 @@ function createProgram(io: CliIo, setExitCode: (code: ExitCode) => void): Comman
     })
     .addHelpText(
       'before',
-      'Examples:\n  natcheck              the whole check-up: same as natcheck nat\n  natcheck nat --help   its options, and what leaves your machine\n',
+      `Examples:
+  natcheck              the whole check-up: same as natcheck nat
+  natcheck nat --help   its options, and what leaves your machine
+  natcheck relay        a STUN/TURN relay on this machine, to try it
+`,
     )
   addNatCommand(program, async (flags) => {
     const { natCommand } = await import('./nat/run.ts')
     setExitCode(await natCommand(flags, io))
+  })
+  addRelayCommand(program, async (flags) => {
+    const { relayCommand } = await import('./relay/run.ts')
+    setExitCode(await relayCommand(flags, io))
+  })
+  addCredentialsCommand(program, async (flags) => {
+    const { credentialsCommand } = await import('./credentials/run.ts')
+    setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
   })
   program
     .command('schema')
@@ -68,14 +83,17 @@ function toNatcheckError(thrown: unknown): unknown {
   if (!(thrown instanceof CommanderError)) return thrown
   const [message = '', hint] = thrown.message.replace(/^error: /, '').split('\n')
   const suggestion = hint?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?')
-  return usage(message, suggestion ?? 'natcheck --help lists commands, natcheck nat --help options')
+  return usage(message, suggestion ?? 'natcheck --help lists commands, natcheck COMMAND --help options')
 }
 
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */
 async function reportFailure(error: unknown, args: readonly string[], io: CliIo, startedAt: string): Promise<ExitCode> {
   const description = describeError(error)
   const exitCode = exitCodeOf(error)
-  if (args.includes('--json') || args.includes('--jsonl')) {
+  if (args[0] === 'relay' && args.includes('--json')) {
+    const { failedDocument } = await import('./relay/announce.ts')
+    await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`)
+  } else if (args.includes('--json') || args.includes('--jsonl')) {
     const { errorReport } = await import('../report/nat-report.ts')
     const indent = args.includes('--jsonl') ? undefined : 2
     await io.out(`${JSON.stringify(errorReport(startedAt, description), null, indent)}\n`)

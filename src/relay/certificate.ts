@@ -41,3 +41,9 @@ const day = (date: Date): string => date.toISOString().slice(0, 10)
 
 const failed = (message: string, fix: string, cause?: unknown): NatcheckError =>
   new NatcheckError('BAD_FILE', message, { fix, cause })
+
+/** The first DNS name that a checked certificate is for; undefined when it has none, or stands for many. */
+export function certificateName({ cert }: ServerCertificate): string | undefined {
+  const names = new X509Certificate(cert).subjectAltName?.split(', ') ?? []
+  return names.flatMap((name) => /^DNS:([^*"]+)$/.exec(name)?.[1] ?? [])[0]?.toLowerCase()
+}

@@ -1,6 +1,6 @@
 /** Credentials that a web service hands out: "A REST API For Access To TURN Services" (draft-uberti-behave-turn-rest-00). */
-import { createHmac } from 'node:crypto'
 import type { WallTime } from '../core/index.ts'
+import { restPassword } from '../proto/stun/index.ts'
 
 /** An entry of RTCConfiguration.iceServers, to be pasted as it is. */
 export interface IceServer {
@@ -26,5 +26,5 @@ export const shortestSecretBytes = 16
 export function timeLimitedCredentials(options: TimeLimitedOptions): { username: string; credential: string } {
   const { secret, user, ttlSeconds, now } = options
   const username = `${Math.floor(now / 1000) + ttlSeconds}:${user}`
-  return { username, credential: createHmac('sha1', secret).update(username, 'utf8').digest('base64') }
+  return { username, credential: restPassword(secret, username) }
 }

@@ -64,9 +64,14 @@ const metrics: readonly Metric[] = [
   gauge('permissions', 'Permissions that are installed now.', (stats) => single(stats.permissions)),
   gauge('channels', 'Channels that are bound now.', (stats) => single(stats.channels)),
   gauge('draining', '1 while no new allocations are taken.', (_, source) => single(source.draining ? 1 : 0)),
-  gauge('certificate_not_after_seconds', 'When the TLS certificate ends, in seconds since the epoch.', (_, source) =>
-    source.certificateValidTo ? single(source.certificateValidTo.getTime() / 1000) : [],
-  ),
+  {
+    name: 'certificate_not_after_seconds',
+    help: 'When the certificate of the TLS listeners ends, in seconds since the epoch.',
+    type: 'gauge',
+    // Without a label it would be there, and 0, without TLS too.
+    labels: ['protocol'],
+    read: (_, { certificateValidTo: end }) => (end ? [[{ protocol: 'tls' }, end.getTime() / 1000]] : []),
+  },
   {
     name: 'info',
     help: 'Always 1; says which engine and datapath run.',
@@ -91,6 +96,9 @@ const metrics: readonly Metric[] = [
     'Packets that a bandwidth cap refused.',
     ['direction'],
     directions(({ refused }) => refused),
+  ),
+  counter('undelivered_packets_total', 'Datagrams that the operating system did not take.', [], ({ undelivered }) =>
+    single(undelivered),
   ),
   counter('allocations_created_total', "Allocations granted, by the client's protocol.", ['protocol'], (stats) =>
     split(stats.allocationsCreated, ['protocol']),

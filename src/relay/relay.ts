@@ -43,11 +43,16 @@ export type RelayEvent =
 /** Decisions of the program that embeds the relay. All synchronous; one that throws counts as a refusal. */
 export interface RelayHooks {
   /** The password of a user that `users` does not name; undefined refuses. */
-  authenticate?(username: string, client: TransportAddress): string | undefined
+  readonly authenticate?: ((username: string, client: TransportAddress) => string | undefined) | undefined
   /** Asked for every peer that the rules permit. */
-  permitPeer?(peer: TransportAddress, client: RelayClient): boolean
+  readonly permitPeer?: ((peer: TransportAddress, client: RelayClient) => boolean) | undefined
   /** Limits of this client's user instead of the relay's; asked at each new allocation. */
-  quota?(client: RelayClient): { readonly allocations?: number; readonly bytesPerSecond?: number } | undefined
+  readonly quota?: ((client: RelayClient) => RelayQuota | undefined) | undefined
+}
+
+export interface RelayQuota {
+  readonly allocations?: number | undefined
+  readonly bytesPerSecond?: number | undefined
 }
 
 export interface RelayClient {

@@ -32,6 +32,8 @@ export interface EventCounts {
 export type Counts<Name extends string = string> = Readonly<Partial<Record<Name, number>>>
 
 export interface RelayStats extends RelayGauges, EventCounts {
+  /** Datagrams that the operating system did not take. */
+  readonly undelivered: number
   readonly toPeer: TrafficCount
   readonly toClient: TrafficCount
 }
@@ -110,6 +112,7 @@ export function addStats(all: readonly RelayStats[]): RelayStats {
     allocations: sum((each) => each.allocations),
     permissions: sum((each) => each.permissions),
     channels: sum((each) => each.channels),
+    undelivered: sum((each) => each.undelivered),
     toPeer: traffic((each) => each.toPeer),
     toClient: traffic((each) => each.toClient),
     allocationsCreated: counts('allocationsCreated'),

@@ -19,6 +19,8 @@ describe('help', () => {
   test.each([
     ['help', ['--help']],
     ['help-nat', ['nat', '--help']],
+    ['help-relay', ['relay', '--help']],
+    ['help-credentials', ['credentials', '--help']],
   ])('%s', async (name, args) => {
     const { status, stdout, stderr } = await natcheck(args)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

@@ -33,7 +33,7 @@ function counted(): RelayStats {
   counter.count({ kind: 'drop', from: 'client', reason: 'malformed' })
   counter.count({ kind: 'drop', from: 'peer', reason: 'no-permission' })
   counter.count({ kind: 'relay-failed', why: 'no-descriptors' })
-  const gauges = { allocations: 3, permissions: 4, channels: 2 }
+  const gauges = { allocations: 3, permissions: 4, channels: 2, undelivered: 1 }
   const flows = { toPeer: { packets: 5, bytes: 500, refused: 1 }, toClient: { packets: 7, bytes: 700, refused: 0 } }
   return { ...gauges, ...flows, ...counter.snapshot() }
 }
@@ -53,8 +53,9 @@ test('each count under its name and labels, and no address or user name anywhere
     'natcheck_relay_permissions 4',
     'natcheck_relay_channels 2',
     'natcheck_relay_draining 0',
+    'natcheck_relay_undelivered_packets_total 1',
     'natcheck_relay_info{engine="native",datapath="dgram"} 1',
-    'natcheck_relay_certificate_not_after_seconds 2000000000',
+    'natcheck_relay_certificate_not_after_seconds{protocol="tls"} 2000000000',
     'natcheck_relay_relayed_packets_total{direction="to-peer"} 5',
     'natcheck_relay_relayed_bytes_total{direction="to-client"} 700',
     'natcheck_relay_refused_packets_total{direction="to-peer"} 1',

@@ -1,0 +1,110 @@
+/** What `natcheck relay` does: settings in, a relay with its logs, metrics and signals out. */
+import { formatAddress } from '../../core/index.ts'
+import type { Relay } from '../../relay/relay.ts'
+import type { ReloadableOptions } from '../../relay/options.ts'
+import { type CliIo, describeError, type ExitCode, errorLine, exitCodes } from '../io.ts'
+import { announcement, relayDocument } from './announce.ts'
+import { type RelayLog, relayLog } from './log.ts'
+import { readRelaySettings, type RelaySettings } from './settings.ts'
+import { machine, type RelayWorld } from './world.ts'
+
+type Flags = Readonly<Record<string, unknown>>
+
+/** Resolves when the relay has ended. Throws when it can't start. */
+export async function relayCommand(flags: Flags, io: CliIo, world: RelayWorld = machine()): Promise<ExitCode> {
+  const settings = readRelaySettings(flags, io)
+  const log = relayLog(settings.logLevel, (line) => io.err(line))
+  const ending = new Ending(io)
+  const relay = await world.start(settings, {
+    onEvent: (event) => {
+      log.event(event)
+      if (event.kind === 'failed') ending.failed()
+    },
+  })
+  try {
+    const metrics = settings.metrics && (await world.serveMetrics(settings.metrics, relay))
+    const url = metrics && `http://${formatAddress(metrics.local)}`
+    for (const warning of settings.warnings)
+      io.err(errorLine({ code: 'WARNING', message: `warning: ${warning}`, fix: null }))
+    if (flags['json'] === true) await io.out(`${JSON.stringify(relayDocument(relay, settings, url), null, 2)}\n`)
+    else await io.out(announcement(relay, settings, url))
+    log.info('relay started', { engine: relay.engine, datapath: relay.datapath, urls: relay.urls })
+    const stopReloading = io.onSignal('SIGHUP', () => void reload(flags, settings, io, relay, log))
+    const exitCode = await ending.wait(async () => {
+      log.info('draining', { allocations: (await relay.stats()).allocations, seconds: settings.drainTimeoutSeconds })
+      await relay.drain(settings.drainTimeoutSeconds * 1000)
+    })
+    stopReloading()
+    metrics?.close()
+    log.info('relay stopped')
+    return exitCode
+  } finally {
+    ending.stop()
+    await relay.close()
+  }
+}
+
+/** SIGTERM or SIGINT: drain. A second one: end now. */
+class Ending {
+  readonly #stops: readonly (() => void)[]
+  #signals = 0
+  #first: () => void = () => {}
+  #second: () => void = () => {}
+  #failed: () => void = () => {}
+  readonly #signalled: Promise<void> = new Promise((resolve) => (this.#first = resolve))
+  readonly #again: Promise<ExitCode> = new Promise((resolve) => (this.#second = () => resolve(exitCodes.interrupted)))
+  readonly #broken: Promise<ExitCode> = new Promise((resolve) => (this.#failed = () => resolve(exitCodes.unmeasured)))
+
+  constructor(io: CliIo) {
+    const signal = (): void => (++this.#signals === 1 ? this.#first() : this.#second())
+    this.#stops = [io.onSignal('SIGTERM', signal), io.onSignal('SIGINT', signal)]
+  }
+
+  failed(): void {
+    this.#failed()
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop()
+  }
+
+  async wait(drain: () => Promise<void>): Promise<ExitCode> {
+    const drained = this.#signalled.then(drain).then((): ExitCode => exitCodes.ok)
+    return await Promise.race([drained, this.#again, this.#broken])
+  }
+}
+
+/** SIGHUP. Whatever is wrong with the new configuration leaves the old one in force. */
+async function reload(flags: Flags, first: RelaySettings, io: CliIo, relay: Relay, log: RelayLog): Promise<void> {
+  try {
+    const { options } = readRelaySettings(flags, io)
+    const { certificate, allowPeers = [], denyPeers = [] } = options
+    // Random credentials stay those that were printed.
+    const users = first.generated ? first.options.users : options.users
+    await relay.reload({ users, authSecrets: options.authSecrets, allowPeers, denyPeers, certificate })
+    const fixed = unchangeable(first.options, options)
+    if (fixed.length > 0) log.warn(`changes of ${fixed.join(', ')} need a restart`)
+    log.info('configuration reloaded', { users: users?.length ?? 0, secrets: options.authSecrets?.length ?? 0 })
+  } catch (error) {
+    const { message, fix } = describeError(error)
+    log.error(`the new configuration is refused, the old one stays: ${message}`, fix === null ? {} : { fix })
+  }
+}
+
+const reloadable: readonly (keyof ReloadableOptions)[] = [
+  'users',
+  'authSecrets',
+  'allowPeers',
+  'denyPeers',
+  'certificate',
+]
+
+/** Settings that differ but can't change while running. */
+function unchangeable(old: RelaySettings['options'], now: RelaySettings['options']): string[] {
+  const keep = (name: string): boolean => !reloadable.some((each) => each === name)
+  const text = (options: RelaySettings['options'], name: string): string =>
+    JSON.stringify(Object.entries(options).find(([key]) => key === name)?.[1]) ?? ''
+  return [...new Set([...Object.keys(old), ...Object.keys(now)])].filter(
+    (name) => keep(name) && text(old, name) !== text(now, name),
+  )
+}

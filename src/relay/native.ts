@@ -1,0 +1,308 @@
+/** The native engine: the TURN server machine of proto/turn-server on a datapath. */
+import {
+  familyOf,
+  formatAddress,
+  type IpAddress,
+  NatcheckError,
+  scopeOf,
+  type ServerCertificate,
+  type TransportAddress,
+} from '../core/index.ts'
+import { expandWildcards, checkBindable, choosePort, relayAddresses, relayUrls } from './addresses.ts'
+import { certificateName, checkServerCertificate } from './certificate.ts'
+import { shortestSecretBytes } from './credentials.ts'
+import type { Datapath, DatapathHandlers, ListenerOptions } from './datapath/datapath.ts'
+import { startDgram } from './datapath/dgram.ts'
+import type { RelayOptions, ReloadableOptions } from './options.ts'
+import type { Relay, RelayCallbacks, RelayListener, RelayPorts } from './relay.ts'
+import {
+  createServerWith,
+  type ServerMessage,
+  type ServerRequest,
+  type ServerRules,
+  type ServerSettings,
+} from './server.ts'
+import { addStats, type RelayStats } from './stats.ts'
+
+const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
+
+/**
+ * Starts the relay. Rejects, with nothing left open, with USAGE or BAD_FILE for options that make no sense, and as
+ * `Network.openDatagram` does where an address can't be had.
+ */
+export async function startNativeRelay(
+  ports: RelayPorts,
+  options: RelayOptions = {},
+  callbacks: RelayCallbacks = {},
+): Promise<Relay> {
+  checkOptions(options, callbacks)
+  const certificateValidTo = checkedCertificate(ports, options)
+  const { network } = ports
+  const plain = await chooseAll(ports, options.listen ?? (options.tlsListen?.length ? [] : [defaultListener]))
+  const tls = await chooseAll(ports, options.tlsListen ?? [])
+  const discovery = discoveryOf(options, plain)
+  const listeners = listenersOf(plain, tls, discovery, options.certificate)
+  const relays = options.stunOnly ? [] : relayAddresses(options, [...plain, ...tls])
+  for (const { ip } of relays) await checkBindable(network, ip)
+  const rules = rulesOf(options)
+  const settings: ServerSettings = {
+    ...rules,
+    realm: options.realm ?? 'natcheck',
+    nonceKey: options.nonceKey ?? ports.random.bytes(32),
+    noAuth: options.noAuth === true || options.stunOnly === true,
+    relayAddresses: relays,
+    listeners: listeners.map(({ address }) => address),
+    ports: options.ports,
+    userQuota: options.userQuota,
+    totalQuota: options.totalQuota,
+    bytesPerSecond: options.maxBps,
+    lifetimes: options.lifetimes ?? {},
+    dontFragment: false,
+    discovery,
+  }
+  const relay = new NativeRelay(
+    options,
+    rules,
+    relays.map(({ ip }) => ip),
+    callbacks,
+  )
+  await relay.start(ports, listeners, settings, certificateValidTo)
+  return relay
+}
+
+class NativeRelay implements Relay {
+  readonly engine = 'native'
+  readonly relayIps: readonly IpAddress[]
+  readonly #options: RelayOptions
+  readonly #callbacks: RelayCallbacks
+  #ports: RelayPorts | undefined
+  #datapath: Datapath | undefined
+  #rules: ServerRules
+  #certificate: ServerCertificate | undefined
+  #certificateValidTo: Date | undefined
+  #draining = false
+  #closed = false
+  #drainedThreads = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(options: RelayOptions, rules: ServerRules, relayIps: readonly IpAddress[], callbacks: RelayCallbacks) {
+    this.#options = options
+    this.#rules = rules
+    this.relayIps = relayIps
+    this.#callbacks = callbacks
+    this.#certificate = options.certificate
+  }
+
+  async start(
+    ports: RelayPorts,
+    listeners: readonly ListenerOptions[],
+    settings: ServerSettings,
+    certificateValidTo: Date | undefined,
+  ): Promise<void> {
+    this.#ports = ports
+    this.#certificateValidTo = certificateValidTo
+    const handlers: DatapathHandlers = {
+      onMessage: (message) => this.#receive(message as ServerMessage),
+      onFailed: (error) => this.#callbacks.onEvent?.({ kind: 'failed', error }),
+    }
+    this.#datapath = await startDatapath(ports, listeners, settings, this.#options, this.#callbacks, handlers)
+  }
+
+  get datapath(): string {
+    return this.#running.name
+  }
+
+  get listeners(): readonly RelayListener[] {
+    return this.#running.listening
+  }
+
+  get urls(): readonly string[] {
+    const name = this.#certificate && certificateName(this.#certificate)
+    return relayUrls(this.listeners, this.#options, name)
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  get certificateValidTo(): Date | undefined {
+    return this.#certificateValidTo
+  }
+
+  async stats(): Promise<RelayStats> {
+    // Every thread answers with its own.
+    return addStats((await this.#ask({ kind: 'stats' })) as readonly RelayStats[])
+  }
+
+  async reload(changes: ReloadableOptions): Promise<void> {
+    const next = { ...this.#options, ...fromRules(this.#rules), ...given(changes), certificate: this.#certificate }
+    checkOptions(next, this.#callbacks)
+    const certificate = changes.certificate
+    const validTo = certificate && checkServerCertificate(certificate, this.#wallTime())
+    const rules = rulesOf(next)
+    await this.#ask({ kind: 'replace-rules', rules })
+    this.#rules = rules
+    if (!certificate || this.#options.tlsListen === undefined) return
+    this.#running.replaceCertificate(certificate)
+    this.#certificate = certificate
+    this.#certificateValidTo = validTo
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    this.#draining = true
+    const threads = (await this.#ask({ kind: 'drain', timeoutMs })).length
+    while (this.#drainedThreads < threads && !this.#closed) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#wake()
+    await this.#datapath?.close()
+  }
+
+  get #running(): Datapath {
+    if (this.#datapath) return this.#datapath
+    throw new NatcheckError('CANCELLED', 'the relay has not started')
+  }
+
+  #wallTime(): ReturnType<RelayPorts['clock']['wallTime']> {
+    if (this.#ports) return this.#ports.clock.wallTime()
+    throw new NatcheckError('CANCELLED', 'the relay has not started')
+  }
+
+  async #ask(request: ServerRequest): Promise<readonly unknown[]> {
+    if (this.#closed) throw new NatcheckError('CANCELLED', 'the relay has ended')
+    return await this.#running.request(request)
+  }
+
+  #receive(message: ServerMessage): void {
+    if (message.kind === 'event') return this.#callbacks.onEvent?.(message.event)
+    this.#drainedThreads++
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+}
+
+async function startDatapath(
+  ports: RelayPorts,
+  listeners: readonly ListenerOptions[],
+  settings: ServerSettings,
+  { datapath = 'auto', threads = 1 }: RelayOptions,
+  { hooks, onEvent }: RelayCallbacks,
+  handlers: DatapathHandlers,
+): Promise<Datapath> {
+  const hooked = hooks !== undefined && Object.values(hooks).some((hook) => hook !== undefined)
+  const problem = datapath === 'dgram' ? 'it was not asked for' : await mmsgProblemHere(hooked)
+  if (datapath === 'mmsg' && problem !== undefined) {
+    throw new NatcheckError('UNSUPPORTED', `the mmsg datapath can't run here: ${problem}`, {
+      fix: 'use the dgram datapath, or auto, which picks it',
+    })
+  }
+  if (problem === undefined) {
+    const { startMmsg } = await import('./datapath/mmsg/index.ts')
+    const worker = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+    return await startMmsg(ports, { worker, listeners, settings }, handlers)
+  }
+  if (threads > 1) {
+    onEvent?.({ kind: 'warning', message: `one thread only: ${threads} need the mmsg datapath, and ${problem}` })
+  }
+  return await startDgram(ports, listeners, settings, createServerWith(hooks ?? {}), handlers)
+}
+
+/** Why the batched datapath can't be used; undefined when it can. */
+async function mmsgProblemHere(hooked: boolean): Promise<string | undefined> {
+  if (hooked) return 'hooks run in this thread, and it relays in another'
+  const { mmsgProblem } = await import('./datapath/mmsg/index.ts')
+  return await mmsgProblem()
+}
+
+async function chooseAll({ network }: RelayPorts, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
+  const chosen: TransportAddress[] = []
+  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
+  return chosen
+}
+
+function listenersOf(
+  plain: readonly TransportAddress[],
+  tls: readonly TransportAddress[],
+  discovery: ServerSettings['discovery'],
+  certificate: ServerCertificate | undefined,
+): ListenerOptions[] {
+  const udp = new Map(plain.map((address) => [formatAddress(address), address]))
+  if (discovery) {
+    const { primary, alternate } = discovery
+    const others = [{ ...primary, port: alternate.port }, { ...alternate, port: primary.port }, alternate]
+    for (const address of others) udp.set(formatAddress(address), address)
+  }
+  return [
+    ...[...udp.values()].map((address) => ({ protocol: 'udp', address }) as const),
+    ...plain.map((address) => ({ protocol: 'tcp', address }) as const),
+    ...tls.map((address) => ({ protocol: 'tls', address, certificate }) as const),
+  ]
+}
+
+/** The four sockets of RFC 5780 §3: both IPs, and the port after the first one. */
+function discoveryOf({ altIp }: RelayOptions, plain: readonly TransportAddress[]): ServerSettings['discovery'] {
+  if (altIp === undefined) return undefined
+  const primary = plain.find(({ ip }) => familyOf(ip) === familyOf(altIp) && ip !== altIp && usable(ip, altIp))
+  if (primary) return { primary, alternate: { ip: altIp, port: primary.port === 65_535 ? 65_534 : primary.port + 1 } }
+  throw new NatcheckError('USAGE', `the alternate address ${altIp} needs another listening address of its family`, {
+    fix: 'listen on a first address too',
+  })
+}
+
+/** 0.0.0.0 stands for loopback too, which nobody outside could be sent to. */
+const usable = (ip: IpAddress, altIp: IpAddress): boolean =>
+  (scopeOf(ip) === 'loopback') === (scopeOf(altIp) === 'loopback')
+
+const rulesOf = ({ users = [], authSecrets = [], allowPeers = [], denyPeers = [] }: RelayOptions): ServerRules => ({
+  users: users.map(({ username, password }) => [username, password]),
+  secrets: authSecrets,
+  allowPeers,
+  denyPeers,
+})
+
+const fromRules = ({ users, secrets, allowPeers, denyPeers }: ServerRules): ReloadableOptions => ({
+  users: users.map(([username, password]) => ({ username, password })),
+  authSecrets: secrets,
+  allowPeers,
+  denyPeers,
+})
+
+const given = (changes: ReloadableOptions): ReloadableOptions =>
+  Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
+
+function checkedCertificate({ clock }: RelayPorts, { tlsListen = [], certificate }: RelayOptions): Date | undefined {
+  if (tlsListen.length === 0) return undefined
+  if (certificate) return checkServerCertificate(certificate, clock.wallTime())
+  throw new NatcheckError('USAGE', 'a TLS listener needs a certificate and its key', { fix: 'give both' })
+}
+
+/** Throws USAGE. */
+function checkOptions(options: RelayOptions, { hooks }: RelayCallbacks): void {
+  const { users = [], authSecrets = [], noAuth, stunOnly, listen = [], tlsListen = [], ports, totalQuota } = options
+  const refuse = (message: string, fix: string): never => {
+    throw new NatcheckError('USAGE', message, { fix })
+  }
+  if (authSecrets.some((secret) => Buffer.byteLength(secret) < shortestSecretBytes)) {
+    refuse(`a secret needs ${shortestSecretBytes} bytes`, 'make one: openssl rand -hex 32')
+  }
+  const named = users.length > 0 || authSecrets.length > 0 || hooks?.authenticate !== undefined
+  const exposed = [...listen, ...tlsListen].find(({ ip }) => scopeOf(ip) !== 'loopback')
+  if (!named && !noAuth && !stunOnly) {
+    const where = exposed ? ` on ${exposed.ip}` : ''
+    refuse(`a relay${where} without users would serve everybody`, 'give users or secrets, or say noAuth')
+  }
+  if (ports && (ports.min > ports.max || ports.min < 1 || ports.max > 65_535)) {
+    refuse(`${ports.min}-${ports.max} is no range of ports`, 'give min and max from 1 to 65535')
+  }
+  if (ports && totalQuota !== undefined && totalQuota > ports.max - ports.min + 1) {
+    refuse(`${ports.min}-${ports.max} has too few ports for ${totalQuota} allocations`, 'widen the range')
+  }
+}
