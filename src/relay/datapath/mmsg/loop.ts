@@ -75,6 +75,11 @@ export class Loop implements EffectPorts {
     return this.#batch.dropped
   }
 
+  /** Datagrams that have arrived; those that the kernel joined count as one. */
+  get received(): number {
+    return this.#batch.received
+  }
+
   /** Throws ADDRESS_IN_USE, BAD_ADDRESS, PERMISSION_DENIED or UNSUPPORTED. Returns the address really bound. */
   listen(address: TransportAddress): TransportAddress {
     const buffers = { receiveBuffer: LISTENER_BUFFER, sendBuffer: LISTENER_BUFFER }
