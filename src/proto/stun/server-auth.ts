@@ -100,8 +100,10 @@ export interface AuthContext {
   readonly known?: AuthenticatedUser | undefined
 }
 
+/** 96 bits: guessing one takes longer than it is good for, and a challenge stays short. */
 const macLength = 12
 const expiryLength = 8
+/** RFC 8489 §9.2: the cookie and its 24 feature bits. */
 const cookieLength = 13
 const algorithmNumbers: Readonly<Record<PasswordHash, number>> = {
   'sha-256': PasswordAlgorithmNumber.sha256,
@@ -195,7 +197,7 @@ export class ServerAuth {
   }
 
   #isFresh(text: string, { client, now }: AuthContext): boolean {
-    const prefixLength = text.startsWith('obMatJos2') ? cookieLength : 0
+    const prefixLength = parseNonceCookie(text) ? cookieLength : 0
     if (text.length !== prefixLength + expiryLength + (macLength * 4) / 3) return false
     const signed = text.slice(0, prefixLength + expiryLength)
     const mac = Buffer.from(text.slice(signed.length), 'base64')

@@ -9,6 +9,8 @@ import {
   effectiveAttributes,
   findAttribute,
   getAll,
+  maxLegacyChannelNumber,
+  minChannelNumber,
   read,
   type StunMessage,
   xorPeerAddress,
@@ -43,7 +45,8 @@ export const knownAttributes = (canSetDontFragment: boolean): ReadonlySet<number
   new Set([...serverKnows, ...(canSetDontFragment ? [dontFragment.type] : [])].filter((type) => comprehended.has(type)))
 
 /** RFC 5766 had channels up to 0x7FFE, and its clients are still there. RFC 8656 §12 ends at 0x4FFF. */
-export const isServedChannel = (value: number): value is ChannelNumber => value >= 0x4000 && value <= 0x7ffe
+export const isServedChannel = (value: number): value is ChannelNumber =>
+  value >= minChannelNumber && value <= maxLegacyChannelNumber
 
 /** CHANNEL-NUMBER in RFC 5766's range. */
 export const servedChannelNumber: AttributeCodec<ChannelNumber> = {

@@ -9,6 +9,8 @@ export type ChannelNumber = number & { readonly [channelNumberBrand]: true }
 
 export const minChannelNumber = 0x4000
 export const maxChannelNumber = 0x4fff
+/** The last one of RFC 5766 §11, which its clients may still bind. */
+export const maxLegacyChannelNumber = 0x7ffe
 
 export const isChannelNumber = (value: number): value is ChannelNumber =>
   Number.isInteger(value) && value >= minChannelNumber && value <= maxChannelNumber
@@ -49,17 +51,18 @@ export function encodeChannelData({ channel, data }: ChannelData, options: { pad
 }
 
 /** Decodes one message. Bytes after it, such as the padding that UDP senders may add, are left alone. */
-export function decodeChannelData(bytes: Uint8Array): Decoded<ChannelData> {
+export function decodeChannelData(bytes: Uint8Array, maxChannel: number = maxChannelNumber): Decoded<ChannelData> {
   if (bytes.length < channelDataHeaderLength) {
     return { ok: false, where: 'ChannelData header', why: `${bytes.length} bytes, where a header has 4` }
   }
   const channel = readUint16(bytes, 0)
-  if (!isChannelNumber(channel)) {
-    return { ok: false, where: 'channel number', why: `0x${channel.toString(16)} is not between 0x4000 and 0x4FFF` }
+  if (channel < minChannelNumber || channel > maxChannel) {
+    const range = `0x4000 and 0x${maxChannel.toString(16).toUpperCase()}`
+    return { ok: false, where: 'channel number', why: `0x${channel.toString(16)} is not between ${range}` }
   }
   const end = channelDataHeaderLength + readUint16(bytes, 2)
   if (end > bytes.length) {
     return { ok: false, where: 'ChannelData length', why: `says ${end} bytes, but only ${bytes.length} are there` }
   }
-  return { ok: true, value: { channel, data: viewOf(bytes, channelDataHeaderLength, end) } }
+  return { ok: true, value: { channel: channel as ChannelNumber, data: viewOf(bytes, channelDataHeaderLength, end) } }
 }

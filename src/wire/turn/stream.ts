@@ -2,7 +2,7 @@
 import { readUint16, readUint32, viewOf } from '../cursor.ts'
 import { decodeMessage, headerLength, type StunMessage } from '../stun/message.ts'
 import { magicCookie } from '../stun/transaction-id.ts'
-import { type ChannelData, channelDataHeaderLength, decodeChannelData } from './channel-data.ts'
+import { type ChannelData, channelDataHeaderLength, decodeChannelData, maxLegacyChannelNumber } from './channel-data.ts'
 
 /** What a stream carries. After `broken` nothing else comes: there is no way to find the next message. */
 export type StreamFrame =
@@ -16,6 +16,11 @@ export type StreamFrame =
 export interface StreamDecoderOptions {
   /** Default true. Where no channel was bound, ChannelData can only be another protocol: `HTTP` would be 21,588 bytes of it. */
   readonly channelData?: boolean | undefined
+  /**
+   * Also takes channels 0x5000 to 0x7FFE, which RFC 5766 §11 had: for servers, whose clients may be that old. Default
+   * false.
+   */
+  readonly legacyChannels?: boolean | undefined
   /** The longest message accepted, in bytes with header and padding. Default: what the formats can express. */
   readonly maxFrameLength?: number | undefined
 }
@@ -37,7 +42,8 @@ export class StreamDecoder {
   #broken = false
 
   constructor(options: StreamDecoderOptions = {}) {
-    this.#limits = { channelData: options.channelData ?? true, length: options.maxFrameLength ?? formatLimit }
+    const lastChannelByte = options.channelData === false ? 0 : options.legacyChannels ? 0x7f : 0x4f
+    this.#limits = { lastChannelByte, length: options.maxFrameLength ?? formatLimit }
   }
 
   /** Bytes of an unfinished frame. A stream that ends while this is not 0 was cut off. */
@@ -94,7 +100,8 @@ export class StreamDecoder {
 }
 
 interface Limits {
-  readonly channelData: boolean
+  /** The greatest first byte of ChannelData; 0: there is none. */
+  readonly lastChannelByte: number
   readonly length: number
 }
 
@@ -109,7 +116,7 @@ interface Problem {
  */
 function frameLength(bytes: Uint8Array, limits: Limits): number | Problem {
   const isStun = (bytes[0] ?? 0) < 0x40
-  if (!isStun && (!limits.channelData || (bytes[0] ?? 0) > 0x4f)) {
+  if (!isStun && (bytes[0] ?? 0) > limits.lastChannelByte) {
     return { where: 'first byte', why: `${quote(bytes)} is not STUN` }
   }
   const seen = isStun ? 8 : channelDataHeaderLength
@@ -126,7 +133,8 @@ function frameLength(bytes: Uint8Array, limits: Limits): number | Problem {
 
 function toFrame(bytes: Uint8Array): StreamFrame {
   if ((bytes[0] ?? 0) >= 0x40) {
-    const result = decodeChannelData(bytes)
+    // Which numbers may come was decided by their first byte.
+    const result = decodeChannelData(bytes, maxLegacyChannelNumber)
     return result.ok ? { kind: 'channel-data', channelData: result.value } : { ...result, kind: 'malformed' }
   }
   const result = decodeMessage(bytes)

@@ -130,3 +130,16 @@ test('arbitrary bytes never throw, and no more is held than was sent', () => {
     { seed: 6062, numRuns: 2000 },
   )
 })
+
+test("channels of RFC 5766 are taken where that is asked for, and are not STUN where it isn't", () => {
+  const legacy = Uint8Array.of(0x7f, 0xfe, 0, 1, 9, 0, 0, 0)
+  const taken = new StreamDecoder({ legacyChannels: true }).push(concat([legacy, binding('x')]))
+  expect(taken.map(summary)).toEqual([{ channel: 0x7ffe, data: Uint8Array.of(9) }, binding('x')])
+  expect(new StreamDecoder().push(legacy)).toMatchObject([{ kind: 'broken', where: 'first byte' }])
+  const reserved = Uint8Array.of(0x7f, 0xff, 0, 0)
+  expect(new StreamDecoder({ legacyChannels: true }).push(reserved)).toMatchObject([{ kind: 'malformed' }])
+  const tls = Uint8Array.of(0x80, 0, 0, 0)
+  expect(new StreamDecoder({ legacyChannels: true }).push(tls)).toMatchObject([{ kind: 'broken' }])
+  const both = { channelData: false, legacyChannels: true }
+  expect(new StreamDecoder(both).push(legacy)).toMatchObject([{ kind: 'broken' }])
+})
