@@ -21,6 +21,7 @@ import type {
   TurnEffect,
   TurnEvent,
 } from '../../proto/turn-server/index.ts'
+import type { AllocationLedger } from './ledger.ts'
 
 export type DatapathName = 'dgram' | 'mmsg'
 
@@ -70,6 +71,8 @@ export interface DatapathHost {
   post(message: unknown): void
   /** Datagrams that the operating system did not take. */
   dropped(): number
+  /** Where several threads serve one relay: what the others have allocated too. Quotas are to be measured by it. */
+  readonly ledger?: AllocationLedger | undefined
 }
 
 /** With `mmsg`, `settings` come out of structuredClone: no functions, hence no hooks, in them. */

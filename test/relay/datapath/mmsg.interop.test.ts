@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import type { startMmsg as Start } from '../../../src/relay/datapath/mmsg/index.ts'
+import type { Datapath } from '../../../src/relay/datapath/datapath.ts'
 import { mmsgProblem } from '../../../src/relay/datapath/mmsg/index.ts'
 import { nodeNetwork, systemClock } from '../../../src/transport/index.ts'
 import { StreamDecoder } from '../../../src/wire/index.ts'
@@ -97,6 +98,44 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     await datapath.close()
     await expect.poll(() => ended).toBe(true)
     await expect(datapath.request('counts')).rejects.toThrow(/ended/)
+  })
+
+  test('several threads share the clients and the port; a taken port is still refused', async () => {
+    const { startMmsg } = await built()
+    const start = (port: number): Promise<Datapath> =>
+      startMmsg(
+        { network: nodeNetwork(), clock: systemClock },
+        {
+          worker: new URL('test/bench/relay/worker-main.mjs', root),
+          listeners: [{ protocol: 'udp', address: { ip: '127.0.0.1', port } }],
+          settings: { relayIp: '127.0.0.1', auth: 'none' },
+          threads: 3,
+        },
+        { onMessage: () => undefined, onFailed: (error) => expect.unreachable(error.message) },
+      )
+    const datapath = await start(0)
+    const to = datapath.listening[0]?.address ?? { ip: '', port: 0 }
+    await expect(start(to.port)).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' })
+    let answered = 0
+    const clients = await Promise.all(
+      Array.from({ length: 64 }, () =>
+        nodeNetwork().openDatagram(
+          { family: 4, ip: '127.0.0.1' },
+          {
+            onDatagram: (bytes) => describePacket(bytes) === 'allocate success' && answered++,
+            onFailure: () => undefined,
+          },
+        ),
+      ),
+    )
+    for (const client of clients) client.send(allocate(), to)
+    await expect.poll(() => answered).toBe(64)
+    const counts = (await datapath.request('counts')) as { allocations: number }[]
+    expect(counts.reduce((sum, { allocations }) => sum + allocations, 0)).toBe(64)
+    // By the kernel's hash: all on one of three would be a chance of 3 in 3^64.
+    expect(counts.filter(({ allocations }) => allocations > 0).length).toBeGreaterThan(1)
+    for (const client of clients) client.close()
+    await datapath.close()
   })
 
   test('an address that is taken is told as such, and the thread ends', async () => {

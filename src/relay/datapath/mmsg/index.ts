@@ -11,6 +11,7 @@ import {
   type ServerCertificate,
   type StreamListener,
 } from '../../../core/index.ts'
+import { ledgerMemory } from '../ledger.ts'
 import type { Datapath, DatapathHandlers, ListenerOptions, ListeningAddress } from '../datapath.ts'
 import { StreamClients, type StreamPath } from '../streams.ts'
 import { Memory } from './memory.ts'
@@ -30,6 +31,8 @@ export interface MmsgOptions {
   readonly listeners: readonly ListenerOptions[]
   /** For createServer; goes through structuredClone. */
   readonly settings: unknown
+  /** Each with its share of the clients, by SO_REUSEPORT. Default 1. */
+  readonly threads?: number | undefined
   /** UDP_SEGMENT and UDP_GRO. Default true. */
   readonly offload?: boolean | undefined
   /** Pause under load, so that packets gather. Default 100; 0: none. */
@@ -53,19 +56,32 @@ export async function mmsgProblem(): Promise<string | undefined> {
 export async function startMmsg(ports: MmsgPorts, options: MmsgOptions, handlers: DatapathHandlers): Promise<Datapath> {
   const system = await loadSystem()
   const udp = options.listeners.filter(({ protocol }) => protocol === 'udp')
-  const thread = await startThread(system, handlers, options, {
+  const count = options.threads ?? 1
+  const common = {
     settings: options.settings,
-    listen: udp.map(({ address }) => address),
-    reusePort: false,
+    ledger: count > 1 ? ledgerMemory() : undefined,
     offload: options.offload ?? true,
     coalesceMicroseconds: options.coalesceMicroseconds,
     timeOrigin: performance.timeOrigin,
-  })
-  const datapath = new MmsgDatapath(ports, thread)
+  }
+  const addresses = udp.map(({ address }) => address)
+  const sharing = count > 1 ? 'first' : 'none'
+  const first = await startThread(system, handlers, options, { ...common, sharing, listen: addresses })
+  const threads = [first]
+  try {
+    while (threads.length < count) {
+      const joined = { ...common, sharing: 'joined', listen: first.listening } as const
+      threads.push(await startThread(system, handlers, options, joined))
+    }
+  } catch (error) {
+    await Promise.all(threads.map((thread) => thread.stop()))
+    throw error
+  }
+  const datapath = new MmsgDatapath(ports, threads)
   try {
     let next = 0
     for (const listener of options.listeners) {
-      const address = listener.protocol === 'udp' ? thread.listening[next++] : undefined
+      const address = listener.protocol === 'udp' ? first.listening[next++] : undefined
       if (address) datapath.listening.push({ protocol: 'udp', address })
       else await datapath.listen(listener)
     }
@@ -210,20 +226,20 @@ class MmsgDatapath implements Datapath {
   readonly name = 'mmsg'
   readonly listening: ListeningAddress[] = []
   readonly #ports: MmsgPorts
-  readonly #thread: Thread
+  readonly #threads: readonly Thread[]
   readonly #streams: StreamClients
   readonly #listeners: { readonly protocol: 'tcp' | 'tls'; readonly listener: StreamListener }[] = []
 
-  constructor(ports: MmsgPorts, thread: Thread) {
+  constructor(ports: MmsgPorts, threads: readonly Thread[]) {
     this.#ports = ports
-    this.#thread = thread
+    this.#threads = threads
     this.#streams = new StreamClients(ports.clock, {
-      onMessage: (path, bytes) => thread.send({ kind: 'stream-message', path: plain(path), bytes: bytes.slice() }),
+      onMessage: (path, bytes) => this.#send({ kind: 'stream-message', path: plain(path), bytes: bytes.slice() }),
       onChannelData: (path, channel, data) =>
-        thread.send({ kind: 'stream-data', path: plain(path), channel, data: data.slice() }),
-      onGone: (path) => thread.send({ kind: 'stream-gone', path: plain(path) }),
+        this.#send({ kind: 'stream-data', path: plain(path), channel, data: data.slice() }),
+      onGone: (path) => this.#send({ kind: 'stream-gone', path: plain(path) }),
     })
-    thread.onStream = (key, bytes) => this.#streams.find(key)?.send(bytes)
+    for (const thread of threads) thread.onStream = (key, bytes) => this.#streams.find(key)?.send(bytes)
   }
 
   async listen({ protocol, address, certificate }: ListenerOptions): Promise<void> {
@@ -240,7 +256,7 @@ class MmsgDatapath implements Datapath {
   }
 
   async request(request: unknown): Promise<readonly unknown[]> {
-    return [await this.#thread.request(request)]
+    return await Promise.all(this.#threads.map((thread) => thread.request(request)))
   }
 
   replaceCertificate(certificate: ServerCertificate): void {
@@ -251,7 +267,12 @@ class MmsgDatapath implements Datapath {
   async close(): Promise<void> {
     for (const { listener } of this.#listeners) listener.close()
     this.#streams.close()
-    await this.#thread.stop()
+    await Promise.all(this.#threads.map((thread) => thread.stop()))
+  }
+
+  /** A stream's thread is always the same: keys count down from -1. */
+  #send(message: Extract<ToWorker, { path: unknown }>): void {
+    this.#threads[-Number(message.path.key) % this.#threads.length]?.send(message)
   }
 }
 

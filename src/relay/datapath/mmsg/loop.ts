@@ -28,8 +28,8 @@ export interface LoopOptions {
   sendToStream(path: ClientPath, bytes: Uint8Array): void
   /** Called when `wake` was written to: commands have come. */
   onWake(): void
-  /** Several loops share the listening addresses. */
-  readonly reusePort?: boolean | undefined
+  /** Whether several loops have the same listening addresses (SO_REUSEPORT), and whether this is the first. Default: none. */
+  readonly sharing?: 'none' | 'first' | 'joined' | undefined
   /** UDP_SEGMENT and UDP_GRO. Default true. */
   readonly offload?: boolean | undefined
   /** See `Pace`. 0: wake up for every packet. */
@@ -82,12 +82,13 @@ export class Loop implements EffectPorts {
 
   /** Throws ADDRESS_IN_USE, BAD_ADDRESS, PERMISSION_DENIED or UNSUPPORTED. Returns the address really bound. */
   listen(address: TransportAddress): TransportAddress {
+    const { sharing = 'none' } = this.#options
+    // Shared addresses can be had although another program has them, so the first thread has to see to it.
+    const probe = sharing === 'first' ? this.#sockets.open(address, {}) : undefined
+    if (probe?.ok) this.#sockets.close(probe.fd)
+    else if (probe) throw bindError(address, probe.errno)
     const buffers = { receiveBuffer: LISTENER_BUFFER, sendBuffer: LISTENER_BUFFER }
-    const bound = this.#sockets.open(address, {
-      ...this.#socketOptions,
-      ...buffers,
-      reusePort: this.#options.reusePort,
-    })
+    const bound = this.#sockets.open(address, { ...this.#socketOptions, ...buffers, reusePort: sharing !== 'none' })
     if (!bound.ok) throw bindError(address, bound.errno)
     const listener = new KernelListener(bound.fd, bound.local, this.#listening.length, this.#offload)
     this.#listening.push(listener)

@@ -8,7 +8,10 @@ export interface WorkerSettings {
   readonly settings: unknown
   /** UDP addresses. */
   readonly listen: readonly TransportAddress[]
-  readonly reusePort: boolean
+  /** `first`: nobody else may have the addresses yet. `joined`: another thread has them already. */
+  readonly sharing: 'none' | 'first' | 'joined'
+  /** Of the ledger of all threads. */
+  readonly ledger: SharedArrayBuffer | undefined
   readonly offload: boolean
   readonly coalesceMicroseconds?: number | undefined
   /** The main thread's, so that both have one clock. */

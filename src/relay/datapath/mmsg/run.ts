@@ -3,6 +3,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { receiveMessageOnPort } from 'node:worker_threads'
 import { type Clock, type Instant, instant, NatcheckError, type Random, wallTime } from '../../../core/index.ts'
 import type { CreateServer } from '../datapath.ts'
+import { SharedLedger } from '../ledger.ts'
 import { Loop } from './loop.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts'
 import { loadSystem } from './system.ts'
@@ -25,12 +26,13 @@ export async function runWorker<Settings>(worker: WorkerSettings, createServer: 
     random,
     post: (message) => post({ kind: 'message', message }),
     dropped: () => loop.dropped,
+    ledger: worker.ledger && new SharedLedger(worker.ledger),
   })
   const loop = new Loop({
     system,
     machine: server.machine,
     now,
-    reusePort: worker.reusePort,
+    sharing: worker.sharing,
     offload: worker.offload,
     coalesceMicroseconds: worker.coalesceMicroseconds,
     onEvent: (event) => server.onEvent(event, now()),
