@@ -1,5 +1,11 @@
-/** natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`. */
+/**
+ * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; relay with
+ * `createRelay`.
+ */
 import type { TSchema } from 'typebox'
+import type { RelayOptions } from './relay/options.ts'
+import type { Relay, RelayCallbacks, RelayPorts } from './relay/relay.ts'
+import { nodeNetwork, systemClock, systemRandom } from './transport/index.ts'
 
 export * from './core/index.ts'
 export * from './probe/nat/index.ts'
@@ -17,4 +23,17 @@ export * as stun from './proto/stun/index.ts'
 /** The JSON Schema of NatReport (draft 2020-12). Loaded on demand: typebox costs more than a whole check-up. */
 export async function loadNatReportSchema(): Promise<TSchema> {
   return (await import('./report/schema.ts')).natReportSchema
+}
+
+/**
+ * Starts a STUN/TURN relay on this machine, or on the given ports. Rejects, with nothing left open, with a NatcheckError:
+ * USAGE or BAD_FILE for options that make no sense; ADDRESS_IN_USE, BAD_ADDRESS or PERMISSION_DENIED where an address
+ * can't be had. Close it when done.
+ */
+export async function createRelay(
+  { hooks, onEvent, ...options }: RelayOptions & RelayCallbacks,
+  ports: RelayPorts = { network: nodeNetwork(), clock: systemClock, random: systemRandom },
+): Promise<Relay> {
+  const { startNativeRelay } = await import('./relay/native.ts')
+  return await startNativeRelay(ports, options, { hooks, onEvent })
 }

@@ -207,7 +207,7 @@ async function startDatapath(
   if (problem === undefined) {
     const { startMmsg } = await import('./datapath/mmsg/index.ts')
     const worker = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-    return await startMmsg(ports, { worker, listeners, settings }, handlers)
+    return await startMmsg(ports, { worker, listeners, settings, threads }, handlers)
   }
   if (threads > 1) {
     onEvent?.({ kind: 'warning', message: `one thread only: ${threads} need the mmsg datapath, and ${problem}` })

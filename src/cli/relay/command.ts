@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 
 const examples = `Examples:
-  natcheck relay                       try it: on loopback, with random credentials
+  natcheck relay                    try it: on loopback, random credentials
   natcheck relay --listen 0.0.0.0:3478 --users-file users.txt
   natcheck relay --listen 0.0.0.0:3478 --tls-listen 0.0.0.0:5349 \\
     --cert fullchain.pem --key privkey.pem --auth-secret-file secret.txt

@@ -97,7 +97,7 @@ export class StreamClients {
     const path = new StreamPath(this.#nextKey--, protocol, stream, this.#clock.now())
     this.#paths.set(path.key, path)
     this.#sweepLater()
-    const decoder = new StreamDecoder()
+    const decoder = new StreamDecoder({ legacyChannels: true })
     return {
       onData: (bytes) => {
         for (const frame of decoder.push(bytes)) this.#handle(path, frame)
