@@ -25,7 +25,7 @@ import { handleChannelData, handlePeer, handlePeerError, handleSend } from './re
 import { findAllocation, handleChannelBind, handleCreatePermission, handleRefresh } from './requests.ts'
 import { SourceLimit } from './source-limit.ts'
 import { type AuthenticRequest, ServerState } from './state.ts'
-import type { TableEntry } from './table.ts'
+import type { TableEntry, TurnCounts } from './table.ts'
 import type {
   AllocationInfo,
   ClientPath,
@@ -61,7 +61,7 @@ export class TurnServer implements TurnMachine, StateMachine<TurnInput, TurnEffe
   }
 
   /** What there is now. */
-  get counts(): { allocations: number; permissions: number; channels: number; reservations: number; relays: number } {
+  get counts(): TurnCounts {
     return this.#state.table.counts
   }
 

@@ -171,6 +171,19 @@ export type TableEntry = Relay | Permission | Channel | Reservation | Opening | 
 /** How many farewells are kept; the oldest go first. */
 const maxFarewells = 4096
 
+/** What there is now. */
+export interface TurnCounts {
+  /** Those that are being opened among them. */
+  readonly allocations: number
+  readonly permissions: number
+  readonly channels: number
+  readonly reservations: number
+  /** Relayed addresses: of allocations, reserved, or being opened. */
+  readonly relays: number
+  /** Users with an allocation. */
+  readonly users: number
+}
+
 export class AllocationTable implements Forwarding {
   readonly timers: ExpiryHeap<TableEntry> = new ExpiryHeap()
   readonly total: { readonly toPeer: MutableTraffic; readonly toClient: MutableTraffic } = {
@@ -190,14 +203,14 @@ export class AllocationTable implements Forwarding {
     this.#emit = emit
   }
 
-  /** What there is now. */
-  get counts(): { allocations: number; permissions: number; channels: number; reservations: number; relays: number } {
+  get counts(): TurnCounts {
     return {
       allocations: this.#allocations.size,
       permissions: this.#permissions,
       channels: this.#channels,
       reservations: this.reservations.size,
       relays: this.#relays.size,
+      users: this.#users.size,
     }
   }
 

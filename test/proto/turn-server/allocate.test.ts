@@ -335,6 +335,10 @@ describe('quotas', () => {
     expect(outcome(rig.client({ username: 'bob' }).allocate())).toBe('success')
     first.refresh(0)
     expect(outcome(rig.client().allocate())).toBe('success')
+    rig.pass(600)
+    expect(rig.server.counts.users).toBe(0)
+    for (let i = 0; i < 2; i++) expect(outcome(rig.client().allocate())).toBe('success')
+    expect(outcome(rig.client().allocate())).toBe(486)
   })
 
   it('everybody gets 486 beyond the total', () => {

@@ -1,5 +1,6 @@
 /** Eleven virtual minutes of the clients there are, by what is known of their habits: not one packet is lost. */
 import { describe, expect, it } from 'vitest'
+import type { TransportProtocol } from '../../../src/core/index.ts'
 import { restPassword } from '../../../src/proto/stun/index.ts'
 import type { RelayId, TurnEffect } from '../../../src/proto/turn-server/index.ts'
 import {
@@ -61,9 +62,9 @@ class Call {
   #due: { at: number; act: () => number }[] = []
   #bound = false
 
-  constructor(name: string, options: RigOptions) {
+  constructor(name: string, options: RigOptions, protocol: TransportProtocol = 'udp') {
     this.rig = new Rig(options)
-    this.client = this.rig.client()
+    this.client = this.rig.client({ protocol })
     this.habits = clients[name] ?? { refresh: (granted) => granted }
     const { channelFrom, permission, channel, refresh } = this.habits
     const reply = this.client.allocate([
@@ -98,7 +99,7 @@ class Call {
     for (const item of this.#due) while (item.at <= at) item.at += item.act()
     const payload = Uint8Array.of(at >> 8, at, 1, 2, 3)
     const out = this.#bound
-      ? channelDataBytes(0x4000, payload)
+      ? channelDataBytes(0x4000, payload, this.client.path.protocol === 'udp' ? 0 : -payload.length & 3)
       : sendIndication(this.rig.random.bytes(12), payload, peer)
     expect(this.rig.fromClient(this.client.path, out)).toMatchObject([{ kind: 'send-to-peer', peer, bytes: payload }])
     expect(this.#received(this.rig.fromPeer(this.relay, peer, payload))).toEqual(payload)
@@ -130,11 +131,12 @@ function must(reply: StunMessage): StunMessage {
 }
 
 describe.each(Object.keys(clients))('%s', (name) => {
-  it.each<[string, RigOptions]>([
-    ['with the default lifetimes', {}],
-    ['with nonces that last two minutes', { auth: { nonceLifetime: 120 } }],
-  ])('keeps its call for eleven minutes %s', (_, options) => {
-    const call = new Call(name, options)
+  it.each<[string, RigOptions, TransportProtocol]>([
+    ['with the default lifetimes', {}, 'udp'],
+    ['with nonces that last two minutes', { auth: { nonceLifetime: 120 } }, 'udp'],
+    ['over TLS', {}, 'tls'],
+  ])('keeps its call for eleven minutes %s', (_, options, protocol) => {
+    const call = new Call(name, options, protocol)
     for (let second = 0; second < 660; second++) call.second(second)
     expect(call.rig.allocations.length).toBe(1)
     expect(call.rig.allocations[0]?.toClient.packets).toBe(660)

@@ -174,6 +174,16 @@ describe('abuse', () => {
     for (let i = 0; i < 50; i++) expect(outcome(client.refresh())).toBe('success')
   })
 
+  it('a stale nonce of somebody who has proven himself is told even then', () => {
+    const rig = new Rig({ unauthenticatedPerSecond: 1, auth: { nonceLifetime: 1 } })
+    const client = rig.client()
+    client.allocate()
+    rig.pass(2)
+    expect(rig.fromClient(client.path, binding).length).toBe(1)
+    expect(rig.fromClient(client.path, binding).length).toBe(0)
+    expect(outcome(client.once(Method.refresh))).toBe(438)
+  })
+
   it.each([
     ['loopback', { client: { ip: '127.0.0.1', port: 9 } }],
     ['IPv6 loopback', { client: { ip: '::1', port: 9 } }],
