@@ -44,7 +44,7 @@ function challenged(rig: Rig): Client['session'] {
 }
 
 it('an idle allocation takes at most 6 KiB, with a permission and a channel too', () => {
-  const count = 4000
+  const count = 2000
   const rig = new Rig()
   allocateAll(rig, 100)
   const before = memory()
