@@ -205,12 +205,23 @@ async function startDatapath(
     })
   }
   if (problem === undefined) {
-    const { startMmsg } = await import('./datapath/mmsg/index.ts')
-    const worker = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-    return await startMmsg(ports, { worker, listeners, settings, threads }, handlers)
+    try {
+      const { startMmsg } = await import('./datapath/mmsg/index.ts')
+      const worker = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+      return await startMmsg(ports, { worker, listeners, settings, threads }, handlers)
+    } catch (error) {
+      // An address that can't be had can't be had by the other datapath either.
+      const isOurs = error instanceof NatcheckError && error.code !== 'UNSUPPORTED'
+      if (datapath === 'mmsg' || isOurs) throw error
+      const message = `the mmsg datapath failed to start, dgram is used: ${error instanceof Error ? error.message : ''}`
+      onEvent?.({ kind: 'warning', message })
+    }
   }
   if (threads > 1) {
-    onEvent?.({ kind: 'warning', message: `one thread only: ${threads} need the mmsg datapath, and ${problem}` })
+    onEvent?.({
+      kind: 'warning',
+      message: `one thread only: ${threads} need the mmsg datapath, and ${problem ?? 'it did not start'}`,
+    })
   }
   return await startDgram(ports, listeners, settings, createServerWith(hooks ?? {}), handlers)
 }

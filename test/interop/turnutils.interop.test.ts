@@ -30,12 +30,16 @@ describeIf(['turnutils'], 'turnutils_uclient', () => {
         '--json',
         '--log-level=silent',
         `--datapath=${datapath}`,
-        ...['--listen=127.0.0.1:0', '--listen=[::1]:0', '--tls-listen=127.0.0.1:0'],
+        '--listen=127.0.0.1:0',
+        '--listen=[::1]:0',
+        '--tls-listen=127.0.0.1:0',
         `--cert=${write('cert.pem', cert)}`,
         `--key=${write('key.pem', key)}`,
         `--users-file=${write('users', 'alice:wonderland\n')}`,
         `--auth-secret-file=${write('secret', secret)}`,
-        ...['--allow-peer=127.0.0.1', '--allow-peer=::1', '--realm=example.org'],
+        '--allow-peer=127.0.0.1',
+        '--allow-peer=::1',
+        '--realm=example.org',
       ])
       const [text] = await printed(daemon, /^\{$[^]*^\}$/m)
       const { listeners } = JSON.parse(text) as { listeners: { protocol: string; address: string }[] }

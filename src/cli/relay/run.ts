@@ -2,7 +2,7 @@
 import { formatAddress } from '../../core/index.ts'
 import type { Relay } from '../../relay/relay.ts'
 import type { ReloadableOptions } from '../../relay/options.ts'
-import { type CliIo, describeError, type ExitCode, errorLine, exitCodes } from '../io.ts'
+import { type CliIo, describeError, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
 import { announcement, relayDocument } from './announce.ts'
 import { type RelayLog, relayLog } from './log.ts'
 import { readRelaySettings, type RelaySettings } from './settings.ts'
@@ -77,7 +77,8 @@ class Ending {
 /** SIGHUP. Whatever is wrong with the new configuration leaves the old one in force. */
 async function reload(flags: Flags, first: RelaySettings, io: CliIo, relay: Relay, log: RelayLog): Promise<void> {
   try {
-    const { options } = readRelaySettings(flags, io)
+    const { options, generated } = readRelaySettings(flags, io)
+    if (generated && !first.generated) throw usage('neither users nor secrets are left', 'name some, or restart it')
     const { certificate, allowPeers = [], denyPeers = [] } = options
     // Random credentials stay those that were printed.
     const users = first.generated ? first.options.users : options.users
@@ -104,7 +105,7 @@ function unchangeable(old: RelaySettings['options'], now: RelaySettings['options
   const keep = (name: string): boolean => !reloadable.some((each) => each === name)
   const text = (options: RelaySettings['options'], name: string): string =>
     JSON.stringify(Object.entries(options).find(([key]) => key === name)?.[1]) ?? ''
-  return [...new Set([...Object.keys(old), ...Object.keys(now)])].filter(
-    (name) => keep(name) && text(old, name) !== text(now, name),
-  )
+  return [...new Set([...Object.keys(old), ...Object.keys(now)])]
+    .filter((name) => keep(name) && text(old, name) !== text(now, name))
+    .toSorted()
 }
