@@ -173,6 +173,8 @@ const commands = {
     tx.memory.view.setUint16(at, 0x4000)
     tx.memory.view.setUint16(at + 2, size)
     const counts = { sent: 0, received: 0 }
+    /** Of the last packets, in milliseconds. */
+    const delays = new Float64Array(2 ** 16)
     const cpu = process.cpuUsage()
     let turn = 0
     const sendBurst = (count) => {
@@ -191,7 +193,12 @@ const commands = {
         const tag = sockets.tagAt(i)
         const expected = tag === 0 ? size : size + 4
         const count = rx.receive(tag === 0 ? peer.fd : clients[tag - 1].fd, 64)
-        for (let slot = 0; slot < count; slot++) if (rx.lengthOf(slot) === expected) counts.received++
+        const now = performance.now()
+        for (let slot = 0; slot < count; slot++) {
+          if (rx.lengthOf(slot) !== expected) continue
+          const sentAt = rx.memory.view.getFloat64(rx.offsetOf(slot) + expected - size)
+          delays[counts.received++ % delays.length] = now - sentAt
+        }
         rx.flush()
       }
       return ready
@@ -208,6 +215,7 @@ const commands = {
       const owed = ((now - start) * rate) / 1000 / burst - bursts
       if (owed * burst > Math.max(64, rate / 500)) start += ((owed - 1) * burst * 1000) / rate
       const due = rate === 0 ? bursts + Math.ceil(64 / burst) : Math.floor(((now - start) * rate) / 1000 / burst) + 1
+      tx.memory.view.setFloat64(at + 4, performance.now())
       for (let queued = 0; bursts < due && queued < 64; queued += burst, bursts++) sendBurst(burst)
       tx.flush()
       receive(0)
@@ -215,7 +223,10 @@ const commands = {
     const milliseconds = performance.now() - began
     for (let quiet = 0; quiet < 5; ) quiet = receive(20) > 0 ? 0 : quiet + 1
     const { user, system } = process.cpuUsage(cpu)
-    return { ...counts, notSent: tx.dropped - dropped, milliseconds, cpuMicroseconds: user + system }
+    const sorted = delays.subarray(0, Math.min(counts.received, delays.length)).toSorted()
+    const quantile = (q) => (sorted[Math.floor(sorted.length * q)] ?? 0) * 1000
+    const delay = { median: quantile(0.5), p99: quantile(0.99) }
+    return { ...counts, delay, notSent: tx.dropped - dropped, milliseconds, cpuMicroseconds: user + system }
   },
 }
 

@@ -177,6 +177,8 @@ async function measureRun({ child, load }, scenario) {
     nanoseconds: ours.cpu / run.received,
     delivered: run.received / (run.sent - run.notSent),
     relayed: (run.received / run.milliseconds) * 1000,
+    medianDelay: run.delay.median,
+    p99Delay: run.delay.p99,
     busy: (ours.cpu + ours.waited) / wall,
     // Nobody else belongs on these cores: who waits for one was disturbed, and packets came late and in heaps.
     disturbed: Math.max(ours.waited / wall, theirs.waited / wall, scenario.rate && 1 - run.sent / expected),
@@ -245,6 +247,8 @@ for (const scenario of scenarios) {
       ratio: reference && of(name, 'nanoseconds') / reference,
       delivered: of(name, 'delivered'),
       relayed: of(name, 'relayed'),
+      medianDelay: of(name, 'medianDelay'),
+      p99Delay: of(name, 'p99Delay'),
       disturbed: of(name, 'disturbed'),
       generatorBound: scenario.rate === 0 && of(name, 'busy') < BUSY,
     })
@@ -268,9 +272,9 @@ function print() {
   console.log(
     `${options.sessions} sessions, bursts of ${options.burst}, medians of ${options.rounds} rounds of ${options.seconds} s\n`,
   )
-  const columns = [14, 6, 6, 10, 12, 8, 11, 12]
+  const columns = [9, 6, 5, 8, 11, 6, 10, 10, 9, 9]
   const row = (cells) => console.log(cells.map((cell, i) => String(cell).padStart(columns[i] ?? 0)).join(' '))
-  row(['load', 'bytes', 'dir', 'server', 'CPU ns/pkt', 'ratio', 'delivered', 'relayed/s'])
+  row(['load', 'bytes', 'dir', 'server', 'CPU ns/pkt', 'ratio', 'delivered', 'relayed/s', 'delay µs', 'p99 µs'])
   for (const run of report.runs) {
     row([
       run.rate === 0 ? 'flood' : `${run.rate}/s`,
@@ -281,6 +285,8 @@ function print() {
       run.ratio === undefined ? '' : run.ratio.toFixed(2),
       `${(run.delivered * 100).toFixed(run.delivered > 0.9999 ? 0 : 2)} %`,
       Math.round(run.relayed),
+      Math.round(run.medianDelay),
+      Math.round(run.p99Delay),
       run.disturbed > CALM ? ` disturbed ${Math.round(run.disturbed * 100)} % of the time` : '',
       run.generatorBound ? ' (the generator was the bottleneck)' : '',
     ])

@@ -325,10 +325,10 @@ describe('pauses', () => {
     return pace.pauseMicroseconds
   }
 
-  test('come only when two packets would gather in one', () => {
-    expect(after(19, 1)).toBe(0)
-    expect(after(20, 1)).toBe(100)
-    expect(after(20, 2)).toBe(0)
+  test('come only when four packets would gather in one', () => {
+    expect(after(39, 1)).toBe(0)
+    expect(after(40, 1)).toBe(100)
+    expect(after(40, 2)).toBe(0)
     expect(after(1000, 1, new Pace(0))).toBe(0)
   })
 

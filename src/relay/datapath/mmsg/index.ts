@@ -35,7 +35,7 @@ export interface MmsgOptions {
   readonly threads?: number | undefined
   /** UDP_SEGMENT and UDP_GRO. Default true. */
   readonly offload?: boolean | undefined
-  /** Pause under load, so that packets gather. Default 100; 0: none. */
+  /** Pause under load, so that packets gather. Default 250; 0: none. */
   readonly coalesceMicroseconds?: number | undefined
 }
 
