@@ -1,5 +1,5 @@
 /** The settings of `natcheck relay`: where they come from, and what is refused in one line. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -234,6 +234,12 @@ describe('the settings file', () => {
     expect(error.fix).toContain(fix)
     expect(error.code).toBe('BAD_FILE')
     expect(error.message).not.toContain('secret-word')
+  })
+
+  test("README's example is one", () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const [, example = ''] = /```yaml\n(.*?)```/s.exec(readme) ?? []
+    expect(parseSettings(example, 'README.md')).toMatchObject({ listen: ['0.0.0.0:3478', '[::]:3478'], userQuota: 10 })
   })
 
   test('lifetimes become seconds, and have bounds', () => {
