@@ -83,6 +83,7 @@ class NativeRelay implements Relay {
   #draining = false
   #closed = false
   #drainedThreads = 0
+  readonly #unlisted = new Set<string>()
   readonly #waiting: (() => void)[] = []
 
   constructor(options: RelayOptions, rules: ServerRules, relayIps: readonly IpAddress[], callbacks: RelayCallbacks) {
@@ -100,6 +101,8 @@ class NativeRelay implements Relay {
     certificateValidTo: Date | undefined,
   ): Promise<void> {
     this.#ports = ports
+    const { discovery } = settings
+    if (discovery) for (const address of otherSockets(discovery)) this.#unlisted.add(formatAddress(address))
     this.#certificateValidTo = certificateValidTo
     const handlers: DatapathHandlers = {
       onMessage: (message) => this.#receive(message as ServerMessage),
@@ -118,7 +121,9 @@ class NativeRelay implements Relay {
 
   get urls(): readonly string[] {
     const name = this.#certificate && certificateName(this.#certificate)
-    return relayUrls(this.listeners, this.#options, name)
+    // The other sockets of RFC 5780 are named by the server itself, to clients that want to know.
+    const shown = this.listeners.filter(({ address }) => !this.#unlisted.has(formatAddress(address)))
+    return relayUrls(shown, this.#options, name)
   }
 
   get draining(): boolean {
@@ -246,11 +251,7 @@ function listenersOf(
   certificate: ServerCertificate | undefined,
 ): ListenerOptions[] {
   const udp = new Map(plain.map((address) => [formatAddress(address), address]))
-  if (discovery) {
-    const { primary, alternate } = discovery
-    const others = [{ ...primary, port: alternate.port }, { ...alternate, port: primary.port }, alternate]
-    for (const address of others) udp.set(formatAddress(address), address)
-  }
+  for (const address of discovery ? otherSockets(discovery) : []) udp.set(formatAddress(address), address)
   return [
     ...[...udp.values()].map((address) => ({ protocol: 'udp', address }) as const),
     ...plain.map((address) => ({ protocol: 'tcp', address }) as const),
@@ -267,6 +268,12 @@ function discoveryOf({ altIp }: RelayOptions, plain: readonly TransportAddress[]
     fix: 'listen on a first address too',
   })
 }
+
+const otherSockets = ({ primary, alternate }: NonNullable<ServerSettings['discovery']>): TransportAddress[] => [
+  { ...primary, port: alternate.port },
+  { ...alternate, port: primary.port },
+  alternate,
+]
 
 /** 0.0.0.0 stands for loopback too, which nobody outside could be sent to. */
 const usable = (ip: IpAddress, altIp: IpAddress): boolean =>

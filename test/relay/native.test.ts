@@ -148,7 +148,8 @@ test('lifetimes can be set: an allocation of one second ends by itself', async (
 })
 
 test('with a second address it answers NAT behaviour tests', async () => {
-  const { to } = await relayWith({ users, altIp: '127.0.0.2' })
+  const { to, relay } = await relayWith({ users, altIp: '127.0.0.2' })
+  expect(relay.urls).toEqual([`turn:${ip}:${to.port}?transport=udp`, `turn:${ip}:${to.port}?transport=tcp`])
   const [run] = await probeNat(ports, {
     servers: [parseServerUri(`stun:${to.ip}:${to.port}`)],
     exclusive: true,
