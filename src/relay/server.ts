@@ -107,6 +107,7 @@ class RelayServer implements DatapathServer {
       quota: quota && ((context) => safely((): UserQuota | undefined => quota(clientOf(context)), { allocations: 0 })),
       userQuota: settings.userQuota,
       totalQuota: settings.totalQuota,
+      ledger: host.ledger,
       bytesPerSecond: settings.bytesPerSecond,
       lifetimes: Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       dontFragment: settings.dontFragment,

@@ -91,8 +91,8 @@ export class Allocator {
     const client = { path: inquiry.path, username: user?.username ?? '' }
     const quota = options.quota?.(client)
     const limit = quota?.allocations ?? options.userQuota ?? Number.POSITIVE_INFINITY
-    const full = table.size >= (options.totalQuota ?? Number.POSITIVE_INFINITY)
-    if (full || table.countOf(user?.identity ?? '') >= limit) return outbox.fail(inquiry, 486)
+    const full = table.sizeInAll >= (options.totalQuota ?? Number.POSITIVE_INFINITY)
+    if (full || table.countInAll(user?.identity ?? '') >= limit) return outbox.fail(inquiry, 486)
     if (wish.token !== undefined) return this.#claim({ request, inquiry, user }, wish, wish.token, now)
     const supported = wish.families.filter((family) => this.#state.sources.has(family))
     if (supported.length === 0) return outbox.fail(inquiry, 440)

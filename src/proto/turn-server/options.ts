@@ -25,6 +25,8 @@ export interface TurnServerOptions {
   readonly permitPeer?: ((peer: TransportAddress, client: ClientContext) => boolean) | undefined
   /** Limits of one user, beside the defaults below. Called at Allocate; must not throw. */
   readonly quota?: ((client: ClientContext) => UserQuota | undefined) | undefined
+  /** Allocations of the other servers of the same relay, where several threads share its quotas. Default: there are none. */
+  readonly ledger?: AllocationLedger | undefined
   /** Allocations of one user at a time. Default: no limit. */
   readonly userQuota?: number | undefined
   /** Allocations in all. Default: the port range sets the limit. */
@@ -46,6 +48,14 @@ export interface TurnServerOptions {
   readonly unauthenticatedPerSecond?: number | undefined
   /** Permissions of one allocation at a time; so many channels too. More get 508. Default 1024. */
   readonly maxPermissions?: number | undefined
+}
+
+/** Counts allocations over all threads of a relay. `identity` is the user's, empty without authentication. */
+export interface AllocationLedger {
+  add(identity: string): void
+  remove(identity: string): void
+  countOf(identity: string): number
+  readonly total: number
 }
 
 /** Who asks. */

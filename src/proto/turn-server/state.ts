@@ -55,7 +55,7 @@ export class ServerState {
     this.random = options.random
     this.lifetimes = { ...defaultLifetimes, ...options.lifetimes }
     this.outbox = new Outbox(options.software)
-    this.table = new AllocationTable((effect) => this.outbox.push(effect))
+    this.table = new AllocationTable((effect) => this.outbox.push(effect), options.ledger)
     this.maxPermissions = options.maxPermissions ?? defaultMaxPermissions
     this.peerPolicy = options.peerPolicy ?? new PeerPolicy()
     this.sources = relaySources(options)

@@ -2,6 +2,7 @@
 import { after, type AddressFamily, type Instant, type TransportAddress } from '../../core/index.ts'
 import type { ChannelNumber } from '../../wire/index.ts'
 import type { AuthenticatedUser } from '../stun/index.ts'
+import type { AllocationLedger } from './options.ts'
 import { ExpiryHeap, type Expiring } from './expiry.ts'
 import { Flow, type Forwarding, type MutableTraffic, noTraffic, type Route } from './forwarding.ts'
 import { type AddressKey, addressKey, type IpKey, ipKey } from './keys.ts'
@@ -196,11 +197,13 @@ export class AllocationTable implements Forwarding {
   readonly #users = new Map<string, number>()
   readonly #farewells = new Map<ClientKey, Farewell>()
   readonly #emit: (effect: TurnEffect) => void
+  readonly #ledger: AllocationLedger | undefined
   #permissions = 0
   #channels = 0
 
-  constructor(emit: (effect: TurnEffect) => void) {
+  constructor(emit: (effect: TurnEffect) => void, ledger?: AllocationLedger) {
     this.#emit = emit
+    this.#ledger = ledger
   }
 
   get counts(): TurnCounts {
@@ -216,6 +219,16 @@ export class AllocationTable implements Forwarding {
 
   get size(): number {
     return this.#allocations.size
+  }
+
+  /** Those of the relay's other threads among them: what quotas are measured by. */
+  get sizeInAll(): number {
+    return this.#ledger?.total ?? this.#allocations.size
+  }
+
+  /** The same for one user. */
+  countInAll(identity: string): number {
+    return this.#ledger?.countOf(identity) ?? this.countOf(identity)
   }
 
   all(): IterableIterator<Allocation> {
@@ -258,6 +271,7 @@ export class AllocationTable implements Forwarding {
     const allocation = new Allocation(path, user, flows, now)
     this.#allocations.set(path.key, allocation)
     this.#users.set(allocation.identity, this.countOf(allocation.identity) + 1)
+    this.#ledger?.add(allocation.identity)
     return allocation
   }
 
@@ -265,6 +279,7 @@ export class AllocationTable implements Forwarding {
   remove(allocation: Allocation): void {
     if (this.#allocations.get(allocation.path.key) !== allocation) return
     this.#allocations.delete(allocation.path.key)
+    this.#ledger?.remove(allocation.identity)
     const left = this.countOf(allocation.identity) - 1
     if (left > 0) this.#users.set(allocation.identity, left)
     else this.#users.delete(allocation.identity)

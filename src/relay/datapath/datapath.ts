@@ -13,6 +13,7 @@ import type {
   TransportProtocol,
 } from '../../core/index.ts'
 import type {
+  AllocationLedger,
   ClientPath,
   CloseReason,
   Forwarding,
@@ -21,7 +22,6 @@ import type {
   TurnEffect,
   TurnEvent,
 } from '../../proto/turn-server/index.ts'
-import type { AllocationLedger } from './ledger.ts'
 
 export type DatapathName = 'dgram' | 'mmsg'
 

@@ -1,13 +1,6 @@
 /** How many allocations there are and whose, over all threads of a relay: so that quotas hold for all of them together. */
 import { createHash } from 'node:crypto'
-
-/** Counts allocations. `identity` is what quotas count by: `AuthenticatedUser.identity`, empty without authentication. */
-export interface AllocationLedger {
-  add(identity: string): void
-  remove(identity: string): void
-  countOf(identity: string): number
-  readonly total: number
-}
+import type { AllocationLedger } from '../../proto/turn-server/index.ts'
 
 /** Twice as many as there can be allocations with one relayed address each. A power of two. */
 const SLOTS = 2 ** 17

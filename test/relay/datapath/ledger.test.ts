@@ -1,6 +1,26 @@
 import { describe, expect, test } from 'vitest'
 import { SeededRandom } from '../../../src/lab/index.ts'
+import { outcome, Rig } from '../../proto/turn-server/rig.ts'
 import { ledgerMemory, SharedLedger } from '../../../src/relay/datapath/ledger.ts'
+
+describe('quotas over several threads', () => {
+  test('two servers share one limit for a user and one in all', () => {
+    const memory = ledgerMemory()
+    const [one, two] = [0, 1].map(() => new Rig({ userQuota: 2, totalQuota: 3, ledger: new SharedLedger(memory) }))
+    if (!one || !two) throw new Error('no servers')
+    const first = one.client()
+    expect(outcome(first.allocate())).toBe('success')
+    expect(outcome(two.client().allocate())).toBe('success')
+    expect(outcome(one.client().allocate())).toBe(486)
+    expect(outcome(two.client({ username: 'bob' }).allocate())).toBe('success')
+    expect(outcome(one.client({ username: 'bob' }).allocate())).toBe(486)
+    first.refresh(0)
+    expect(outcome(two.client({ username: 'bob' }).allocate())).toBe('success')
+    one.pass(4000)
+    two.pass(4000)
+    expect(new SharedLedger(memory).total).toBe(0)
+  })
+})
 
 describe('a ledger of several threads', () => {
   test('each sees what the others have allocated', () => {
