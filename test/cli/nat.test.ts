@@ -256,6 +256,7 @@ describe('--save and --from', () => {
 
   test('flags that could not have an effect are refused', async () => {
     await expect(run({ from: 'x', server: ['stun:h'] }, fakeWorld([]))).rejects.toThrow('--server has no effect')
+    await expect(run({ from: 'x', ports: true }, fakeWorld([]))).rejects.toThrow('--ports has no effect')
     await expect(run({ from: 'x', router: false }, fakeWorld([]))).rejects.toThrow('--no-router has no effect')
     await expect(run({ json: true, jsonl: true }, fakeWorld([]))).rejects.toThrow('exclude each other')
   })

@@ -29,6 +29,7 @@ test('defaults: public servers, both families, the router is asked, opt-ins are 
     hairpin: false,
     lifetime: false,
     fragments: false,
+    ports: false,
     router: true,
     failOn: [],
   })
@@ -65,9 +66,13 @@ describe('flag, else environment, else file, else default', () => {
 
   test('switches', () => {
     expect(read({ router: false }).router).toBe(false)
-    expect(read({}, { NATCHECK_ROUTER: 'no', NATCHECK_HAIRPIN: '1' })).toMatchObject({ router: false, hairpin: true })
-    writeConfig({ lifetime: true, router: false })
-    expect(read()).toMatchObject({ lifetime: true, router: false })
+    expect(read({}, { NATCHECK_ROUTER: 'no', NATCHECK_HAIRPIN: '1', NATCHECK_PORTS: '1' })).toMatchObject({
+      router: false,
+      hairpin: true,
+      ports: true,
+    })
+    writeConfig({ lifetime: true, ports: true, router: false })
+    expect(read()).toMatchObject({ lifetime: true, ports: true, router: false })
   })
 
   test('--config names another file', () => {

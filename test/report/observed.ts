@@ -56,6 +56,7 @@ export function exchange(test: TestName, localIp: string, sent: Sent): ExchangeO
             mapped: sent.mapped ?? null,
             mappedPlain: sent.mappedPlain ?? sent.mapped ?? null,
             otherAddress: sent.otherAddress === undefined ? alternate : sent.otherAddress,
+            bytes: 80,
             errorCode: null,
           })),
     failure: null,
@@ -78,6 +79,7 @@ export const nothing = (over: Partial<FamilyObservations> = {}): FamilyObservati
   exchanges: [],
   streams: [],
   notStun: [],
+  unmatched: [],
   router: [],
   hairpinArrivals: [],
   lifetime: [],
@@ -131,6 +133,7 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
       mapped: filteringMapped,
       mappedPlain: filteringMapped,
       otherAddress: alternate,
+      bytes: 80,
       errorCode: null,
     }
     if (heard) return { ...base, replies: [{ atMs: 21, ...reply }] }

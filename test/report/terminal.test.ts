@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type NatReport, renderNat, wrap } from '../../src/report/index.ts'
-import { analysed, blocked, natObservations, noIpv6, reportOf, silent } from './observed.ts'
+import { analysed, blocked, exchange, natObservations, noIpv6, reportOf, silent } from './observed.ts'
 
 const plain = { level: 0, width: 80 } as const
 const home = natObservations({ mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' })
@@ -41,6 +41,19 @@ describe('80 columns without colour', () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b))
     await expect(text).toMatchFileSnapshot('../golden/nat-home-router-verbose.txt')
   })
+})
+
+test('verbose: proofs, and what nobody asked for', () => {
+  const proof = exchange('prove-alternate', '192.168.77.2', { to: '198.51.100.11:3479', socket: 'filtering' })
+  const from = '192.0.2.66:3478'
+  const text = renderNat(
+    reportOf({ ...home, exchanges: [...home.exchanges, proof], notStun: [from], unmatched: [from] }),
+    plain,
+    { verbose: true },
+  ).replace(/\s+/g, ' ')
+  expect(text).toContain('198.51.100.11:3479 prove-alternate: has an answer sent to the open port')
+  expect(text).toContain(`${from} sent something that is not STUN`)
+  expect(text).toContain(`${from} sent STUN that answers nothing we asked`)
 })
 
 test('with colour the words are the same', () => {

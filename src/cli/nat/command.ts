@@ -25,8 +25,8 @@ ${publicServers.map((server) => `    ${server}`).join('\n')}
 
 Settings come from the flag, else from the environment (NATCHECK_SERVER,
   NATCHECK_FAMILY, NATCHECK_TIMEOUT, NATCHECK_LOCAL, NATCHECK_PORT,
-  NATCHECK_HAIRPIN, NATCHECK_LIFETIME, NATCHECK_FRAGMENTS, NATCHECK_ROUTER,
-  NATCHECK_FAIL_ON), else from natcheck.json:
+  NATCHECK_HAIRPIN, NATCHECK_LIFETIME, NATCHECK_FRAGMENTS, NATCHECK_PORTS,
+  NATCHECK_ROUTER, NATCHECK_FAIL_ON), else from natcheck.json:
     {"server": ["stun:stun.example.org"], "failOn": ["symmetric"]}
 
 --fail-on takes a list of:
@@ -52,6 +52,7 @@ export function addNatCommand(program: Command, run: (flags: Record<string, unkn
     .option('--hairpin', 'also test hairpinning (some firewalls raise an alarm)')
     .option('--lifetime', 'also measure how long an idle mapping lives (minutes)')
     .option('--fragments', 'also test whether IP fragments pass')
+    .option('--ports', 'ask from ten more sockets how ports are assigned (a second more)')
     .option('--no-router', "don't ask the router (UPnP, NAT-PMP, PCP)")
     .option('--local <address>', 'local address to send from')
     .option('--port <number>', 'local port of the mapping test (default: random)')

@@ -55,7 +55,18 @@ function checkCombination(flags: Record<string, unknown>): void {
   if (flags['json'] === true && flags['jsonl'] === true)
     throw usage('--json and --jsonl exclude each other', 'give one')
   if (flags['from'] === undefined) return
-  const measuring = ['server', 'family', 'timeout', 'hairpin', 'lifetime', 'fragments', 'router', 'local', 'port']
+  const measuring = [
+    'server',
+    'family',
+    'timeout',
+    'hairpin',
+    'lifetime',
+    'fragments',
+    'ports',
+    'router',
+    'local',
+    'port',
+  ]
   const given = measuring.find((name) => flags[name] !== undefined)
   if (given === undefined) return
   const flag = given === 'router' ? '--no-router' : `--${given}`

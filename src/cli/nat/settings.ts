@@ -24,6 +24,7 @@ export interface NatSettings {
   readonly hairpin: boolean
   readonly lifetime: boolean
   readonly fragments: boolean
+  readonly ports: boolean
   readonly router: boolean
   readonly failOn: readonly string[]
 }
@@ -44,6 +45,7 @@ const names: Readonly<Record<string, string>> = {
   hairpin: 'NATCHECK_HAIRPIN',
   lifetime: 'NATCHECK_LIFETIME',
   fragments: 'NATCHECK_FRAGMENTS',
+  ports: 'NATCHECK_PORTS',
   router: 'NATCHECK_ROUTER',
   failOn: 'NATCHECK_FAIL_ON',
 }
@@ -70,6 +72,7 @@ export function readSettings(flags: Raw, io: Pick<CliIo, 'env' | 'cwd'>): NatSet
     hairpin: get('hairpin', readBoolean) ?? false,
     lifetime: get('lifetime', readBoolean) ?? false,
     fragments: get('fragments', readBoolean) ?? false,
+    ports: get('ports', readBoolean) ?? false,
     router: get('router', readBoolean) ?? true,
     failOn: get('failOn', readExpectations) ?? [],
   }

@@ -55,6 +55,7 @@ async function selfTest(ports: Ports, signal: AbortSignal): Promise<SelfTestRun>
       hairpin: false,
       lifetime: false,
       fragments: false,
+      ports: false,
       router: false,
       signal,
     })
