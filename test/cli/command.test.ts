@@ -135,6 +135,17 @@ describe('against our own server on loopback', () => {
     expect((await natcheck(['nat', '--from', path, '--fail-on', 'not-direct'])).status).toBe(0)
   })
 
+  test('a report that can not be saved is printed all the same: one document, one line, exit 2', async () => {
+    for (const flag of ['--json', '--jsonl']) {
+      const { status, stdout, stderr } = await natcheck(['nat', '--server', uri, flag, '--save', '/nonexistent/x'])
+      expect(status).toBe(2)
+      expect(stderr).toMatch(oneLine)
+      const document = flag === '--json' ? stdout : (stdout.trimEnd().split('\n').at(-1) ?? '')
+      expect((JSON.parse(document) as NatReport).error?.code).toBe('BAD_FILE')
+      expect(stdout.match(/"schemaVersion"/g)).toHaveLength(1)
+    }
+  })
+
   test('--local and --port are what the mapping test sends from', async () => {
     const { stdout } = await natcheck(['nat', '--server', uri, '--local', '127.0.0.3', '--port', '45679', '--json'])
     expect((JSON.parse(stdout) as NatReport).nat.ipv4?.local).toBe('127.0.0.3:45679')

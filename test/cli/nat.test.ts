@@ -262,7 +262,10 @@ describe('--save and --from', () => {
   })
 
   test('a file that can not be written', async () => {
-    const failing = run({ save: join(directory, 'no', 'such.json') }, fakeWorld([home]))
-    await expect(failing).rejects.toMatchObject({ code: 'BAD_FILE', fix: 'check --save' })
+    const { code, io } = await run({ save: join(directory, 'no', 'such.json'), json: true }, fakeWorld([home]))
+    expect(code).toBe(exitCodes.usage)
+    expect(io.json).toMatchObject({ error: { code: 'BAD_FILE', fix: 'check --save' }, verdict: { p2p: 'direct' } })
+    expect(Check(natReportSchema, io.json)).toBe(true)
+    expect(io.stderr).toMatch(/^natcheck: the report can't be written to [^\n]*such\.json \(ENOENT\) — check --save\n$/)
   })
 })

@@ -11,6 +11,7 @@ import {
   hasMeasured,
   type NatReport,
   Redactor,
+  type ReportError,
   renderNat,
   toFamilyReport,
   unmeasuredError,
@@ -45,10 +46,11 @@ export async function natCommand(flags: Record<string, unknown>, io: CliIo, worl
       ? await readSavedReport(resolve(io.cwd, flags['from']))
       : await measure(settings, io, flags['jsonl'] === true, redactor, world)
   const report = conclude(record, settings, redactor)
-  await print(report, flags, io)
-  if (typeof flags['save'] === 'string') save(report, resolve(io.cwd, flags['save']))
-  if (report.error) io.err(errorLine(report.error))
-  return exitCode(report, settings, record)
+  const unsaved = typeof flags['save'] === 'string' ? save(report, resolve(io.cwd, flags['save'])) : null
+  // What was measured, perhaps for minutes, is printed all the same.
+  await print({ ...report, error: report.error ?? unsaved }, flags, io)
+  for (const error of [report.error, unsaved]) if (error) io.err(errorLine(error))
+  return unsaved ? exitCodes.usage : exitCode(report, settings, record)
 }
 
 function checkCombination(flags: Record<string, unknown>): void {
@@ -194,11 +196,14 @@ async function print(report: NatReport, flags: Record<string, unknown>, io: CliI
   await io.out(renderNat(report, { level, width }, { verbose: flags['verbose'] === true }))
 }
 
-function save(report: NatReport, path: string): void {
+/** Returns why it could not be saved. */
+function save(report: NatReport, path: string): ReportError | null {
   try {
     writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`)
+    return null
   } catch (cause) {
-    throw new NatcheckError('BAD_FILE', `the report can't be written to ${path}`, { cause, fix: 'check --save' })
+    const word = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
+    return { code: 'BAD_FILE', message: `the report can't be written to ${path}${word}`, fix: 'check --save' }
   }
 }
 
