@@ -1,7 +1,7 @@
 /** The command as a process, towards loopback only. */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Check } from 'typebox/value'
@@ -74,6 +74,48 @@ test('schema nat prints the schema that the package exports', async () => {
 
 test('nobody reads: no error, no noise', async () => {
   expect(await natcheck(['schema', 'nat'], { unread: true })).toMatchObject({ status: 0, stderr: '' })
+})
+
+describe.skipIf(!existsSync('/dev/full'))('a full disk: one line, exit 2', () => {
+  test.each([
+    ['the document', ['nat', '--server', 'stun:127.0.0.1:9', '--json']],
+    ['events', ['nat', '--server', 'stun:127.0.0.1:9', '--jsonl']],
+    ['words', ['nat', '--server', 'stun:127.0.0.1:9']],
+    ['a schema', ['schema', 'nat']],
+    ['help', ['nat', '--help']],
+  ])('%s', async (_, args) => {
+    const full = openSync('/dev/full', 'w')
+    try {
+      const { status, stderr } = await natcheck(args, { stdout: full })
+      expect(status).toBe(2)
+      expect(stderr).toMatch(oneLine)
+      expect(stderr).toMatch(/stdout can't be written \(ENOSPC\)/)
+    } finally {
+      closeSync(full)
+    }
+  })
+})
+
+describe('SIGINT before the command listens', () => {
+  /** Signals the process while it loads its own module `name`. */
+  const interruptAt = (name: string): Record<string, string> => {
+    const data = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`
+    const hook = `export async function load(url, context, next) {
+      if (url.endsWith('${name}')) process.kill(process.pid, 'SIGINT')
+      return next(url, context)
+    }`
+    const preload = `import { register } from 'node:module'; register(${JSON.stringify(data(hook))})`
+    return { NODE_OPTIONS: `--import=${data(preload)}` }
+  }
+
+  test.each(['dist/cli/program.js', 'dist/cli/nat/run.js', 'dist/cli/nat/world.js'])('%s', async (name) => {
+    const { status, stdout, stderr } = await natcheck(['nat', '--server', 'stun:127.0.0.1:9', '--json'], {
+      env: interruptAt(name),
+    })
+    expect(status).toBe(130)
+    expect((JSON.parse(stdout) as NatReport).error?.code).toBe('CANCELLED')
+    expect(stderr).toMatch(/^natcheck: interrupted[^\n]*\n$/)
+  })
 })
 
 describe('against our own server on loopback', () => {

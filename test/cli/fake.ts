@@ -12,6 +12,7 @@ export class FakeIo implements CliIo {
   stdoutIsTty = false
   stderrIsTty = false
   columns: number | undefined
+  stderrColumns: number | undefined
   stdout = ''
   stderr = ''
   interrupt: () => void = () => {}

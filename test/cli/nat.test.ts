@@ -143,6 +143,22 @@ describe('output', () => {
     expect((await run({}, probing())).io.stderr).toBe('')
   })
 
+  test('the live line is as wide as its own terminal, whatever stdout is', async () => {
+    const width = async (stderrColumns: number | undefined): Promise<number> => {
+      const io = new FakeIo()
+      Object.assign(io, { stderrIsTty: true, columns: 30, stderrColumns })
+      const world = fakeWorld((options) => {
+        options.onProgress?.({ kind: 'stage', family: 4, words: 'word '.repeat(50), fraction: null })
+        return Promise.resolve([home])
+      })
+      await run({}, world, io)
+      return (io.stderr.split('\x1b[K')[1] ?? '').replace('\r', '').length
+    }
+    expect(await width(60)).toBe(59)
+    expect(await width(200)).toBe(199)
+    expect(await width(undefined)).toBe(79)
+  })
+
   test.each<[string, Record<string, unknown>, Record<string, string>, boolean, boolean]>([
     ['a terminal', {}, {}, true, true],
     ['a pipe', {}, {}, false, false],

@@ -100,9 +100,14 @@ async function measure(
     interrupted = true
     abort.abort()
   })
+  let unwritten: { readonly error: unknown } | undefined
   const onProgress = (event: NatProgress): void => {
     live.show(event)
-    if (asLines) void io.out(progressLine(event, redactor))
+    if (!asLines || unwritten) return
+    io.out(progressLine(event, redactor)).catch((error: unknown) => {
+      unwritten = { error }
+      abort.abort()
+    })
   }
   try {
     const limitMs = settings.timeoutMs + graceMs + (settings.lifetime ? lifetimeGraceMs : 0)
@@ -111,11 +116,13 @@ async function measure(
       abort,
       limitMs,
     )
+    if (unwritten) throw unwritten.error
     const answered = observations.some((family) => analyseFamily(family).servers.some(({ ok }) => ok))
     const needsProof = settings.serversFrom !== 'flag' && !interrupted && !answered
     const selfTest = needsProof ? await world.selfTest(abort.signal) : null
     return { startedAt, observations, selfTest, interrupted, redacted: false }
   } catch (error) {
+    if (unwritten) throw unwritten.error
     if (interrupted) throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })
     throw error
   } finally {
@@ -134,15 +141,17 @@ function progressLine(event: NatProgress, redactor: Redactor | undefined): strin
 async function bounded<T>(work: Promise<T>, abort: AbortController, limitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const giveUp = new Promise<never>((_, reject) => {
-    abort.signal.addEventListener('abort', () => {
+    const end = (): void => {
       clearTimeout(timer)
       timer = setTimeout(() => {
         reject(
           new NatcheckError('TIMEOUT', 'the check did not end in time', { fix: 'give it more time with --timeout' }),
         )
       }, handOverMs)
-    })
+    }
+    abort.signal.addEventListener('abort', end)
     timer = setTimeout(() => abort.abort(), limitMs)
+    if (abort.signal.aborted) end()
   })
   try {
     return await Promise.race([work, giveUp])
