@@ -18,6 +18,7 @@ const errorCode = Type.Enum([
   'ADDRESS_IN_USE',
   'PERMISSION_DENIED',
   'UNKNOWN_HOST',
+  'NO_ADDRESS',
   'DNS_FAILED',
   'NO_ROUTE',
   'UNREACHABLE',

@@ -228,6 +228,17 @@ describe('servers that are none', () => {
     expect(stderr).toMatch(/nothing listens on that UDP port/)
   })
 
+  test('nothing listens at a name that may lack an address of one family', async () => {
+    const port = await bind(() => {})
+    sockets.pop()?.close()
+    const { status, stdout } = await natcheck(['nat', '--server', `stun:localhost:${port}`, '--json'])
+    expect(status).toBe(3)
+    const { error, verdict } = JSON.parse(stdout) as NatReport
+    expect(error).toMatchObject({ code: 'UNREACHABLE', fix: expect.stringMatching(/^start the server/) as string })
+    expect(error?.message).toMatch(/nothing listens on that UDP port/)
+    expect(verdict.advice.join()).not.toMatch(/DNS/)
+  })
+
   test('something else answers', async () => {
     const port = await bind(function (_, from) {
       this.send('hello, I am no STUN server', from.port, from.address)
@@ -235,7 +246,12 @@ describe('servers that are none', () => {
     const { status, stdout, stderr } = await natcheck(['nat', '--server', `stun:127.0.0.1:${port}`, '--json'])
     expect(status).toBe(3)
     expect(stderr).toMatch(/does not speak STUN/)
-    expect((JSON.parse(stdout) as NatReport).verdict.p2p).toBe('unknown')
+    const { verdict, error } = JSON.parse(stdout) as NatReport
+    expect(verdict.p2p).toBe('unknown')
+    expect(verdict.advice).toEqual([
+      `What answers at 127.0.0.1:${port} does not speak STUN: check the port (3478 is the usual one), or try another --server.`,
+    ])
+    expect(error?.code).toBe('NOT_STUN')
   })
 
   test('a port that is taken', async () => {
