@@ -52,7 +52,7 @@ function family(page: Page, name: string, nat: FamilyReport | null, verbose: boo
     page.text(`${name}  `, `not tested: ${nat.mapping.why}`)
     return
   }
-  page.heading(`${name}  ${addresses(nat)}`)
+  page.heading(addresses(nat), `${name}  `)
   if (nat.mapped !== null || verbose) behaviours(page, nat, verbose)
   else if (nat.rfc3489.kind === 'observed') page.row('bad', 'RFC 3489 type', nat.rfc3489.value, labelWidth)
   else
