@@ -49,6 +49,13 @@ describe('usage errors: one line, exit 2', () => {
     ['--fail-on', ['nat', '--fail-on', 'symetric'], /did you mean symmetric\?/],
     ['--from', ['nat', '--from', '/nonexistent'], /\/nonexistent can't be read/],
     ['--local', ['nat', '--server', 'stun:127.0.0.1:9', '--local', '192.0.2.1'], /192\.0\.2\.1/],
+    ['TURN over TCP', ['--server', 'turn:127.0.0.1?transport=tcp'], /TCP.* — give turn:127\.0\.0\.1, if/],
+    ['--local of the other family', ['nat', '--local', '::1', '--family', '4'], /local address ::1 is an IPv6 address/],
+    [
+      '--local that leads nowhere',
+      ['nat', '--local', '127.0.0.1'],
+      /local address 127\.0\.0\.1 nothing but this machine/,
+    ],
     ['schema of nothing', ['schema', 'x'], /no report "x"/],
   ])('%s', async (_, args, message) => {
     const { status, stdout, stderr } = await natcheck(args)
@@ -237,6 +244,13 @@ describe('servers that are none', () => {
     expect(error).toMatchObject({ code: 'UNREACHABLE', fix: expect.stringMatching(/^start the server/) as string })
     expect(error?.message).toMatch(/nothing listens on that UDP port/)
     expect(verdict.advice.join()).not.toMatch(/DNS/)
+  })
+
+  test('a server that can not be reached from the local address', async () => {
+    const { status, stderr } = await natcheck(['nat', '--server', 'stun:198.51.100.10', '--local', '127.0.0.1'])
+    expect(status).toBe(3)
+    expect(stderr).toMatch(/no route to 198\.51\.100\.10:3478 from the local address 127\.0\.0\.1 \(E\w+\)/)
+    expect(stderr).toMatch(/other --family or --local address\n$/)
   })
 
   test('something else answers', async () => {
