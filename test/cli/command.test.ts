@@ -27,6 +27,13 @@ describe('help', () => {
     await expect(stdout).toMatchFileSnapshot(`../golden/${name}.txt`)
   })
 
+  test('says of each thing that leaves the machine where it goes', async () => {
+    const { stdout } = await natcheck(['nat', '--help'])
+    const leaves = /What leaves this machine:\n(.*?)\n\n/s.exec(stdout)?.[1] ?? ''
+    for (const word of ['239.255.255.250:1900', '--hairpin', '--lifetime', '--fragments', '--ports', '--no-router'])
+      expect(leaves).toContain(word)
+  })
+
   test('--version is the version of the package', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
       version: string
