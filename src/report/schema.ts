@@ -244,6 +244,7 @@ const report = Type.Object(
         {
           passed: Type.Boolean(),
           server: text,
+          problem: nullable(text),
           unreachable: Type.Array(
             Type.Object(
               { uri: text, cause: Type.Enum(['dns', 'no-route', 'udp-blocked', 'no-answer', 'other']), why: text },

@@ -110,6 +110,16 @@ describe('the self-test', () => {
     expect(code).toBe(exitCodes.unmeasured)
     expect(io.stdout).toContain('Self-test failed')
   })
+
+  test('that could not run says why', async () => {
+    const why = '127.0.0.2 is not an address of this machine'
+    const { code, io } = await run({}, fakeWorld([unresolved], [], why))
+    expect(code).toBe(exitCodes.unmeasured)
+    expect(io.stdout.replace(/\s+/g, ' ')).toContain(`✗ Self-test could not run on 127.0.0.1 and 127.0.0.2: ${why}.`)
+    const json = await run({ json: true }, fakeWorld([unresolved], [], why))
+    expect(json.io.json.selfTest).toMatchObject({ passed: false, problem: why, nat: null })
+    expect(Check(natReportSchema, json.io.json)).toBe(true)
+  })
 })
 
 describe('output', () => {

@@ -11,6 +11,7 @@ const selfTested: NatReport = {
   selfTest: {
     passed: true,
     server: '127.0.0.1 and 127.0.0.2',
+    problem: null,
     unreachable: [{ uri: 'stun:stun.example.org', cause: 'dns', why: 'there is no host stun.example.org' }],
     nat: reportOf(natObservations({ mapping: 'none', filtering: 'endpoint-independent' })).nat.ipv4,
     observations: [],

@@ -23,13 +23,13 @@ import { LiveLine } from './live.ts'
 import { publicServers } from './public-servers.ts'
 import { readSavedReport } from './saved.ts'
 import { type NatSettings, readSettings } from './settings.ts'
-import type { NatWorld } from './world.ts'
+import type { NatWorld, SelfTestRun } from './world.ts'
 
 /** One run's raw result: what `--save` keeps and `--from` reads. */
 export interface RunRecord {
   readonly startedAt: string
   readonly observations: readonly FamilyObservations[]
-  readonly selfTest: { readonly server: string; readonly observations: readonly FamilyObservations[] } | null
+  readonly selfTest: SelfTestRun | null
   readonly interrupted: boolean
   /** Was the record redacted when it was saved? */
   readonly redacted: boolean
@@ -186,13 +186,13 @@ function conclude(record: RunRecord, settings: NatSettings, redactor: Redactor |
 
 /** The embedded server is on this machine, so there is one right answer: no NAT and no filter. */
 function concludeSelfTest(
-  { server, observations }: NonNullable<RunRecord['selfTest']>,
+  { server, problem, observations }: SelfTestRun,
   families: readonly AnalysedFamily[],
 ): NonNullable<NatReport['selfTest']> {
   const finding = observations[0] ? analyseFamily(observations[0]) : undefined
   const passed = finding?.mapping.value === 'none' && finding.filtering.value === 'endpoint-independent'
   const nat = finding ? toFamilyReport(finding) : null
-  return { passed, server, unreachable: unreachableServers(families), nat, observations }
+  return { passed, server, problem, unreachable: unreachableServers(families), nat, observations }
 }
 
 const hostOf = (uri: string): string => /^[a-z]+:(.*?)(?::\d+)?(?:\?.*)?$/i.exec(uri)?.[1] ?? uri
