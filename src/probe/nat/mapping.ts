@@ -1,7 +1,7 @@
 /** Mapping behaviour (RFC 4787 §4.1) from the reflexive addresses that different destinations saw of one socket. */
 import type { MappingBehavior } from '../../core/index.ts'
 import { type Finding, inconclusive, observed } from './behaviors.ts'
-import { answer, ipOf } from './evidence.ts'
+import { answer, ipOf, outward } from './evidence.ts'
 import type { AddressText, ExchangeObservation } from './observations.ts'
 
 /** One destination, and the mapping it saw. */
@@ -13,7 +13,7 @@ interface Sighting {
 /** The mappings of the mapping socket, in the order of its exchanges. */
 function sightings(exchanges: readonly ExchangeObservation[]): readonly Sighting[] {
   const seen: Sighting[] = []
-  for (const exchange of exchanges) {
+  for (const exchange of outward(exchanges)) {
     if (!exchange.test.startsWith('mapping-')) continue
     const mapped = answer(exchange)?.mapped
     if (mapped) seen.push({ to: exchange.to, mapped })
@@ -29,7 +29,7 @@ export function judgeMapping(exchanges: readonly ExchangeObservation[]): Finding
   const seen = sightings(exchanges)
   const first = seen[0]
   if (!first) return inconclusive('no server told a reflexive address')
-  const local = exchanges.find(({ test }) => test === 'mapping-1')?.local
+  const local = exchanges.find(({ test, to }) => test === 'mapping-1' && to === first.to)?.local
   if (seen.every(({ mapped }) => mapped === local))
     return observed('none', `the server sees ${first.mapped}, our own address`)
 
