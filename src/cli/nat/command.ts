@@ -63,7 +63,7 @@ export function addNatCommand(program: Command, run: (flags: Record<string, unkn
     .option('--hairpin', 'also test hairpinning (some firewalls raise an alarm)')
     .option('--lifetime', 'also measure how long an idle mapping lives (minutes)')
     .option('--fragments', 'also test whether IP fragments pass')
-    .option('--ports', 'ask from ten more ports how the NAT assigns ports (1 s more)')
+    .option('--ports', 'also tell port assignment and pooling (a second more)')
     .option('--no-router', "don't ask the router (UPnP, NAT-PMP, PCP)")
     .option('--local <address>', 'local address to send from')
     .option('--port <number>', 'local port of the mapping test (default: random)')
