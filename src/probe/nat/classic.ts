@@ -4,13 +4,18 @@ import { alternateOf } from './alternate.ts'
 import { type ClassicStep, type Finding, inconclusive, observed } from './behaviors.ts'
 import { answer, find } from './evidence.ts'
 import { dishonesty, type FilteringState } from './filtering.ts'
-import type { ExchangeObservation } from './observations.ts'
+import type { ExchangeObservation, TestName } from './observations.ts'
 
 export interface ClassicState {
   /** undefined: more packets may still change it. */
   readonly finding: Finding<ClassicNatType> | undefined
   readonly trace: readonly ClassicStep[]
+  /** Which tests are worth sending (again), beside the filtering test's own. */
+  readonly wanted: readonly TestName[]
 }
+
+/** A server that answers otherwise gets so many chances to answer test I′. */
+const repeats = 16
 
 type Used = readonly (readonly [ClassicStep['test'], ExchangeObservation | undefined])[]
 
@@ -33,6 +38,7 @@ export function judgeClassic(
   const state = (finding: Finding<ClassicNatType> | undefined, more: Used = []): ClassicState => ({
     finding,
     trace: steps([...used, ...more], exchanges),
+    wanted: [],
   })
   const mapped = answer(testI)?.mapped
   if (!testI || !mapped) {
@@ -75,7 +81,8 @@ function walkInside(
   ]
   const mappedAgain = answer(again)?.mapped
   if (!mappedAgain) {
-    if (filtering.finding === undefined) return state(undefined, used)
+    const open = (again?.sentAtMs.length ?? 0) < repeats && filtering.finding?.kind !== 'inconclusive'
+    if (open) return { ...state(undefined, used), wanted: ['mapping-3'] }
     return state(inconclusive("test I': no answer from the server's other address"), used)
   }
   if (mappedAgain !== mapped) {

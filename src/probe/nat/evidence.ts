@@ -92,9 +92,16 @@ export function isSilent(
 /** Did the control lose so little that more rounds aren't needed: sending can pause until the answers are due. */
 export function enoughRounds(sent: number, control: ExchangeObservation, nowMs: number, horizon: number): boolean {
   const known = tally(control, nowMs, horizon)
-  // Those still under way are expected to be answered; when they aren't, this turns false again.
+  // Of those still under way as many are expected to be answered as of those before; when they aren't, this turns false.
   const pending = control.sentAtMs.length - known.sent
-  return doubt(sent, { sent: known.sent + pending, answered: known.answered + pending }) <= acceptedDoubt
+  const expected = Math.floor(pending * (known.sent > 0 ? known.answered / known.sent : 1))
+  return doubt(sent, { sent: known.sent + pending, answered: known.answered + expected }) <= acceptedDoubt
+}
+
+/** Has the way lost anything so far? */
+export function isLossy(control: ExchangeObservation, nowMs: number, horizon: number): boolean {
+  const { sent, answered } = tally(control, nowMs, horizon)
+  return answered < sent
 }
 
 export const find = (

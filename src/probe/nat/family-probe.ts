@@ -13,7 +13,7 @@ import {
 } from '../../core/index.ts'
 import { decodeMessage } from '../../wire/index.ts'
 import type { TransactionBudget } from './budget.ts'
-import { enoughRounds, estimatePath, find } from './evidence.ts'
+import { enoughRounds, estimatePath, find, isLossy } from './evidence.ts'
 import {
   bindingIndication,
   bindingRequest,
@@ -24,6 +24,7 @@ import {
   type Stopwatch,
   toObservation,
 } from './exchange.ts'
+import { judgeMapping } from './mapping.ts'
 import type { AddressText, ExchangeObservation } from './observations.ts'
 import { farHorizon } from './filtering.ts'
 import { blindScheduleMs, deadAfterMs, horizonMs, retransmitMs, roundMs, streamCheckAfterMs } from './pacing.ts'
@@ -65,7 +66,9 @@ const widenAfterMs = 350
 const widenings = 2
 
 /** New transactions of a whole run against one server: what the port assignment has to leave room for. */
-export const transactionsOfARun = 9
+export const transactionsOfARun = 10
+/** The same where the mapping is known to be one for all: the way is then opened for the proofs without RESPONSE-PORT. */
+const transactionsOfASteadyRun = 8
 
 export const companionSocket = (server: number): string => `reachability-${server}`
 
@@ -120,7 +123,9 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   get needs(): number {
     if (this.#finished) return 0
     const begun = this.#exchanges.filter(({ test }) => test !== 'reachability' && test !== 'port-assignment').length
-    return Math.max(0, transactionsOfARun - begun)
+    const mapping = judgeMapping(this.#exchanges).value
+    const steady = mapping === 'endpoint-independent' || mapping === 'none'
+    return Math.max(0, (steady ? transactionsOfASteadyRun : transactionsOfARun) - begun)
   }
 
   /** Servers that were sent to. */
@@ -187,14 +192,19 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
 
   /** Nothing happens when an answer fails to come, so the moments from which that counts have to be looked out for. */
   #wakeWhenSilenceRipens(now: Instant, nowMs: number): void {
-    for (const exchange of this.#exchanges) {
-      const own = this.#exchanges.filter(({ server }) => server === exchange.server)
+    for (const server of this.asked) {
+      const own = this.#exchanges.filter((exchange) => exchange.server === server)
       const path = estimatePath(own)
       if (!path) continue
       const near = horizonMs(path)
-      const last = exchange.sentAtMs[exchange.sentAtMs.length - 1] ?? 0
-      const moments = [last + near, last + (farHorizon(own, near) ?? near), (exchange.sentAtMs[0] ?? 0) + deadAfterMs]
-      for (const moment of moments) if (moment + 0.1 > nowMs) this.#wakeBy(after(now, moment + 0.1 - nowMs))
+      const far = farHorizon(own, near) ?? near
+      for (const { test, sentAtMs, replies } of own) {
+        if (test === 'reachability' || (replies.length > 0 && test !== 'filtering-1')) continue
+        const last = sentAtMs[sentAtMs.length - 1] ?? 0
+        for (const moment of [last + near, last + far, (sentAtMs[0] ?? 0) + deadAfterMs]) {
+          if (moment + 0.1 > nowMs) this.#wakeBy(after(now, moment + 0.1 - nowMs))
+        }
+      }
     }
   }
 
@@ -289,9 +299,10 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     // Proof wanted: along with the packet that opened the way, then as often as that one.
     const since = opened ? sentAtMs.filter((sent) => sent >= (opened.sentAtMs[0] ?? 0)) : sentAtMs
     if (since.length === 0) return nowMs
-    return last + (since.length < 3 ? retransmitMs(path) : Math.max(leisurelyMs, roundMs(path)))
+    const patient = since.length < 3 && !(control && isLossy(control, nowMs, horizonMs(path)))
+    return last + (patient ? retransmitMs(path) : Math.max(leisurelyMs, roundMs(path)))
   }
 }
 
-/** Between the later repeats of a request that three have not got answered. */
+/** Between the repeats of a request that three have not got answered, or that leaves on a lossy way. */
 const leisurelyMs = 45

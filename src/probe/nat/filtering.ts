@@ -6,8 +6,7 @@
 import type { FilteringBehavior } from '../../core/index.ts'
 import { alternateOf, mixAddress } from './alternate.ts'
 import { type Finding, inconclusive, observed } from './behaviors.ts'
-import { answer, doubt, estimatePath, find, isSilent, portOf, standing } from './evidence.ts'
-import { judgeMapping } from './mapping.ts'
+import { answer, doubt, estimatePath, find, isSilent, standing } from './evidence.ts'
 import type { AddressText, ExchangeObservation, TestName } from './observations.ts'
 import { acceptedFarDoubt, deadAfterMs, horizonMs, mostRounds } from './pacing.ts'
 import { type Proof, prove } from './proof.ts'
@@ -110,18 +109,12 @@ function conclude(view: View, state: FilteringState): FilteringState {
 /** Test II was kept out, or never answered: the server has to show that it was the former. */
 function concludeSilence(view: View, state: FilteringState, rounds: readonly TestName[]): FilteringState {
   const { test3 } = state
-  const proof2 = prove(view, 'alternate', false)
+  const proof2 = prove(view, 'alternate')
   if (isFailed(proof2)) return disqualify(state, failures[proof2.result](view.alternate))
   const wanted = [...rounds, ...proof2.wanted]
   if (test3 === 'answered' && proof2.result === 'proved') return kept(view, state, 'address-dependent')
   if (test3 !== 'silent') return { ...state, wanted }
-  const mapping = judgeMapping(view.exchanges)
-  const unknown =
-    mapping.kind === 'observed' ? [] : (['mapping-2', 'mapping-3'] as const).filter((it) => isOpen(view, it))
-  if (unknown.length > 0) return { ...state, wanted: [...wanted, ...unknown] }
-  // Where the mapping is known to depend on the port, opening that port opens nothing for the answer.
-  const portMatters = mapping.value === 'address-and-port-dependent'
-  const proof3 = prove(view, 'port', portMatters)
+  const proof3 = prove(view, 'port')
   if (isFailed(proof3)) return disqualify(state, failures[proof3.result](mixAddress(view.control.to, view.alternate)))
   if (proof2.result === 'proved' && proof3.result === 'proved') return kept(view, state, 'address-and-port-dependent')
   return { ...state, wanted: [...wanted, ...proof3.wanted] }
@@ -136,14 +129,6 @@ const failures: Readonly<Record<'dead' | 'failed' | 'unproved', (address: Addres
 
 const isFailed = (proof: Proof): proof is Proof & { result: keyof typeof failures } =>
   Object.hasOwn(failures, proof.result)
-
-/** Asked, neither answered nor silent long enough. */
-function isOpen(view: View, test: TestName): boolean {
-  const exchange = find(view.exchanges, test)
-  return (
-    exchange !== undefined && !answer(exchange) && !isSilent(exchange, view.control, view.nowMs, view.far ?? view.near)
-  )
-}
 
 /** The silence was filtering, unless the way from the other address loses so much more that it explains it after all. */
 function kept(view: View, state: FilteringState, value: FilteringBehavior): FilteringState {
@@ -224,7 +209,3 @@ function outcome(view: View, test: 'filtering-2' | 'filtering-3', expected: Addr
   if (!isSilent(exchange, view.control, view.nowMs, view.near)) return 'pending'
   return view.far !== undefined && isSilent(exchange, view.control, view.nowMs, view.far) ? 'silent' : 'quiet'
 }
-
-/** The port that the primary address sees of the filtering socket. */
-export const filteringPort = (exchanges: readonly ExchangeObservation[], server: number): number =>
-  portOf(answer(find(exchanges, 'filtering-1', server))?.mapped ?? '')

