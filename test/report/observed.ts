@@ -151,8 +151,8 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
   if (!hears2) exchanges.push(plain('open-alternate', alternate, 'filtering', { atMs: 260 }))
   if (!hears3) exchanges.push(plain('open-port', alternatePort, 'filtering', { atMs: 262 }))
   // Where the opener was mapped elsewhere, it opened nothing for the answer: RESPONSE-PORT shows what the server can do.
-  const proof = (test: TestName, change: Change, to: string): ExchangeObservation =>
-    plain(test, to, 'filtering', { change, atMs: 300, from: primary })
+  const proof = (test: TestName, change: Change, from: string): ExchangeObservation =>
+    plain(test, primary, 'filtering', { change, atMs: 300, from })
   const mappedElsewhere = (to: string): boolean => mapped('filtering', to) !== filteringMapped
   if (!hears2 && mappedElsewhere(alternate)) exchanges.push(proof('prove-alternate', 'ip-and-port', alternate))
   if (!hears3 && mappedElsewhere(alternatePort)) exchanges.push(proof('prove-port', 'port', alternatePort))
