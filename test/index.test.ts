@@ -17,6 +17,7 @@ test('measure, conclude and report, with nothing but the package', async () => {
       hairpin: false,
       lifetime: false,
       fragments: false,
+      ports: false,
       router: false,
     })
     const families = runs.map((observations) => ({ observations, finding: natcheck.analyseFamily(observations) }))

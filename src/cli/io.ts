@@ -14,11 +14,16 @@ export interface CliIo {
   readonly stderrIsTty: boolean
   /** Columns of the terminal on stdout; undefined where there is none. */
   readonly columns: number | undefined
-  /** Data. Resolves when it is written, or nobody reads it any more. */
+  /** Columns of the terminal on stderr as they are now; undefined where there is none. */
+  readonly stderrColumns: number | undefined
+  /** Data. Resolves when it is written, or nobody reads it any more; rejects when it can't be written. */
   out(text: string): Promise<void>
   /** Progress and errors. */
   err(text: string): void
-  /** Calls back once, at the first SIGINT or SIGTERM; a second one ends the process. Returns what stops listening. */
+  /**
+   * Calls back once, at the first SIGINT or SIGTERM, or at once when it has come already; a second one ends the process.
+   * Returns what stops listening.
+   */
   onInterrupt(callback: () => void): () => void
   /** Calls back at each of these signals, which then do nothing else. Returns what stops listening. */
   onSignal(signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM', callback: () => void): () => void
@@ -35,6 +40,17 @@ const usageCodes: readonly ErrorCode[] = [
 ]
 
 export const usage = (message: string, fix?: string): NatcheckError => new NatcheckError('USAGE', message, { fix })
+
+/** A full disk, or a file that may not grow. The code is the one of files that can't be read: the caller's to mend. */
+export const unwritable = (cause: unknown): NatcheckError =>
+  new NatcheckError(
+    'BAD_FILE',
+    `stdout can't be written (${cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)})`,
+    {
+      cause,
+      fix: 'check where the output goes',
+    },
+  )
 
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof NatcheckError)) return exitCodes.unmeasured

@@ -1,38 +1,62 @@
 /** Composition root of the command line: binds it to this process. */
+import { fstatSync, writeFileSync } from 'node:fs'
 import { isatty } from 'node:tty'
-import { type CliIo, describeError, errorLine, exitCodes } from './io.ts'
-import { runCli } from './program.ts'
+import type { CliIo } from './io.ts'
 
-/** `natcheck … | head -1`: nobody reads any more, which is no error of ours. */
-let unread = false
-process.stdout.on('error', () => {
-  unread = true
-})
-process.stderr.on('error', () => {})
+/** A signal may come before the command listens, or before its modules are even loaded: it is kept for then. */
+let signals = 0
+let interrupt: (() => void) | undefined
+const onSignal = (): void => {
+  signals++
+  if (signals > 1) process.exit(130) // exitCodes.interrupted, which is not loaded yet
+  interrupt?.()
+}
+process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+
+// Loaded only now: imports that stand above would all come before the first line of this file.
+const { describeError, errorLine, exitCodeOf, unwritable } = await import('./io.ts')
+const { runCli } = await import('./program.ts')
 
 function onInterrupt(callback: () => void): () => void {
-  let interrupted = false
-  const handle = (): void => {
-    if (interrupted) process.exit(exitCodes.interrupted)
-    interrupted = true
-    callback()
+  interrupt = callback
+  if (signals > 0) callback()
+  return () => {
+    interrupt = undefined
   }
-  process.on('SIGINT', handle).on('SIGTERM', handle)
-  return () => void process.off('SIGINT', handle).off('SIGTERM', handle)
 }
+
+/** `natcheck … | head -1`: nobody reads any more, which is no error of ours. Any other failure to write is one. */
+let unread = false
+process.stdout.on('error', () => {}) // each write hears of its own
+process.stderr.on('error', () => {})
+
+/** Not a pipe nor a terminal: where a stream's short write on a full disk would go unnoticed. */
+const isFile = !isatty(1) && ((stat) => stat.isFile() || stat.isCharacterDevice())(fstatSync(1))
+
+async function out(text: string): Promise<void> {
+  if (unread) return
+  try {
+    if (isFile) writeFileSync(1, text)
+    else await new Promise<void>((resolve, reject) => process.stdout.write(text, (e) => (e ? reject(e) : resolve())))
+  } catch (error) {
+    unread = error instanceof Error && 'code' in error && error.code === 'EPIPE'
+    if (!unread) throw unwritable(error)
+  }
+}
+
+/** Some terminals (serial lines, script(1)) say 0: they don't know. */
+const known = (columns: number | undefined): number | undefined => (columns ? columns : undefined)
 
 const io: CliIo = {
   env: process.env,
   cwd: process.cwd(),
   stdoutIsTty: isatty(1),
   stderrIsTty: isatty(2),
-  // Some terminals (serial lines, script(1)) say 0: they don't know.
-  columns: process.stdout.columns > 0 ? process.stdout.columns : undefined,
-  out: (text) =>
-    new Promise((resolve) => {
-      if (unread) resolve()
-      else process.stdout.write(text, () => resolve())
-    }),
+  columns: known(process.stdout.columns),
+  get stderrColumns() {
+    return known(process.stderr.columns)
+  },
+  out,
   err: (text) => void process.stderr.write(text),
   onInterrupt,
   onSignal: (signal, callback) => {
@@ -45,7 +69,7 @@ const io: CliIo = {
 function crash(thrown: unknown): void {
   io.err(errorLine(describeError(thrown)))
   if (process.env['NATCHECK_DEBUG'] && thrown instanceof Error) io.err(`${thrown.stack}\n`)
-  process.exit(exitCodes.unmeasured)
+  process.exit(exitCodeOf(thrown))
 }
 process.on('uncaughtException', crash).on('unhandledRejection', crash)
 

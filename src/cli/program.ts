@@ -12,14 +12,20 @@ import { version } from './version.ts'
 export async function runCli(args: readonly string[], io: CliIo): Promise<ExitCode> {
   const startedAt = new Date().toISOString()
   let exitCode: ExitCode = exitCodes.ok
+  const help: string[] = []
+  const program = createProgram(io, help, (code) => {
+    exitCode = code
+  })
   try {
-    const program = createProgram(io, (code) => {
-      exitCode = code
-    })
-    await program.parseAsync(withDefaultCommand(args), { from: 'user' })
+    try {
+      await program.parseAsync(withDefaultCommand(args), { from: 'user' })
+    } catch (thrown) {
+      // Commander throws when it has printed help or the version, too.
+      if (!(thrown instanceof CommanderError && thrown.exitCode === 0)) throw thrown
+      await io.out(help.join(''))
+    }
     return exitCode
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.ok
     return await reportFailure(toNatcheckError(thrown), args, io, startedAt)
   }
 }
@@ -32,7 +38,8 @@ function withDefaultCommand(args: readonly string[]): string[] {
   return isDefault ? ['nat', ...args] : [...args]
 }
 
-function createProgram(io: CliIo, setExitCode: (code: ExitCode) => void): Command {
+/** Help goes to `help`: commander does not wait for what it writes. */
+function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) => void): Command {
   const program = new Command('natcheck')
     .description('Will it connect, and if not, why, and what do I change?')
     .version(version, '-V, --version')
@@ -40,7 +47,7 @@ function createProgram(io: CliIo, setExitCode: (code: ExitCode) => void): Comman
     .exitOverride()
     .configureHelp({ helpWidth: 80 })
     .configureOutput({
-      writeOut: (text) => void io.out(text),
+      writeOut: (text) => void help.push(text),
       writeErr: () => {}, // reportFailure prints the one line
       getOutHelpWidth: () => 80,
       getErrHelpWidth: () => 80,
@@ -87,19 +94,25 @@ function toNatcheckError(thrown: unknown): unknown {
 }
 
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */
-async function reportFailure(error: unknown, args: readonly string[], io: CliIo, startedAt: string): Promise<ExitCode> {
-  const description = describeError(error)
-  const exitCode = exitCodeOf(error)
+async function reportFailure(
+  thrown: unknown,
+  args: readonly string[],
+  io: CliIo,
+  startedAt: string,
+): Promise<ExitCode> {
+  const description = describeError(thrown)
+  const exitCode = exitCodeOf(thrown)
   if (args[0] === 'relay' && args.includes('--json')) {
     const { failedDocument } = await import('./relay/announce.ts')
-    await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`)
+    await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
     const { errorReport } = await import('../report/nat-report.ts')
     const indent = args.includes('--jsonl') ? undefined : 2
-    await io.out(`${JSON.stringify(errorReport(startedAt, description), null, indent)}\n`)
+    // Where stdout itself is what failed, the line below says so.
+    await io.out(`${JSON.stringify(errorReport(startedAt, description), null, indent)}\n`).catch(() => {})
   }
   io.err(errorLine(description))
-  if (io.env['NATCHECK_DEBUG'] && !(error instanceof NatcheckError) && error instanceof Error)
-    io.err(`${error.stack}\n`)
+  if (io.env['NATCHECK_DEBUG'] && !(thrown instanceof NatcheckError) && thrown instanceof Error)
+    io.err(`${thrown.stack}\n`)
   return exitCode
 }

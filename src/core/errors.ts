@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'ADDRESS_IN_USE'
   | 'PERMISSION_DENIED'
   | 'UNKNOWN_HOST' // the name does not exist
+  | 'NO_ADDRESS' // the name exists, but has no address of the family asked for
   | 'DNS_FAILED' // the resolver did not answer, or refused
   | 'NO_ROUTE' // no network, or none towards this address
   | 'UNREACHABLE' // ICMP said so

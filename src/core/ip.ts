@@ -1,5 +1,5 @@
 /** IP addresses: canonical text, bytes, and the special ranges that matter to a NAT diagnosis. */
-import { BlockList, isIPv4, isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 
 export type AddressFamily = 4 | 6
 
@@ -113,20 +113,36 @@ const scopes: readonly (readonly [AddressScope, readonly string[]])[] = [
   ],
 ]
 
-const scopeLists = scopes.map(([scope, ranges]) => {
-  const list = new BlockList()
-  for (const range of ranges) {
-    const [network = '', prefix] = range.split('/')
-    list.addSubnet(network, Number(prefix), familyOf(network) === 4 ? 'ipv4' : 'ipv6')
-  }
-  return [scope, list] as const
-})
+/** A range as its leading bytes, and the bits of the byte after them. Compared by hand: BlockList takes 30 µs a look. */
+interface Range {
+  readonly scope: AddressScope
+  readonly whole: Uint8Array
+  readonly mask: number
+  readonly bits: number
+}
+
+const ranges: Readonly<Record<AddressFamily, readonly Range[]>> = { 4: rangesOf(4), 6: rangesOf(6) }
+
+function rangesOf(family: AddressFamily): readonly Range[] {
+  return scopes.flatMap(([scope, texts]) =>
+    texts.flatMap((text) => {
+      const [network = '', length] = text.split('/')
+      if (familyOf(network) !== family) return []
+      const bytes = ipToBytes(network)
+      const whole = Number(length) >> 3
+      const mask = (0xff00 >> (Number(length) & 7)) & 0xff
+      return [{ scope, whole: bytes.slice(0, whole), mask, bits: (bytes[whole] ?? 0) & mask }]
+    }),
+  )
+}
 
 /** The scope of a canonical address. IPv4-mapped IPv6 addresses have the scope of the address inside. */
 export function scopeOf(ip: IpAddress): AddressScope {
-  const plain = ip.split('%')[0] ?? ip
-  const inner = plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice('::ffff:'.length) : plain
-  const family = familyOf(inner) === 4 ? 'ipv4' : 'ipv6'
-  for (const [scope, list] of scopeLists) if (list.check(inner, family)) return scope
+  const inner = ip.startsWith('::ffff:') && ip.includes('.') ? ip.slice('::ffff:'.length) : ip
+  const bytes = ipToBytes(inner)
+  for (const { scope, whole, mask, bits } of ranges[familyOf(inner)]) {
+    if (((bytes[whole.length] ?? 0) & mask) === bits && whole.every((byte, index) => byte === bytes[index]))
+      return scope
+  }
   return 'global'
 }

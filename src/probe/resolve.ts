@@ -40,7 +40,8 @@ const servicePatienceMs = 500
 /**
  * Resolves the server. An address literal is taken as it is; with a port, A and AAAA only; without, SRV first and
  * A/AAAA with the default port when there is no SRV record or the SRV lookup fails.
- * Rejects with UNKNOWN_HOST, DNS_FAILED, UNSUPPORTED (TURN over DTLS), or USAGE (an address of the family not asked for).
+ * Rejects with UNKNOWN_HOST, NO_ADDRESS (a name without one of the family asked for), DNS_FAILED, UNSUPPORTED (TURN over
+ * DTLS), or USAGE (a literal of the family not asked for).
  */
 export async function resolveServer(
   network: Network,
@@ -81,7 +82,7 @@ function literalOf(uri: ServerUri, family: AddressFamily | 'both'): IpAddress {
 
 function noSuchFamily(uri: ServerUri, family: AddressFamily | 'both'): NatcheckError {
   const kind = family === 'both' ? '' : ` IPv${family}`
-  return new NatcheckError('UNKNOWN_HOST', `${uri.host} has no${kind} address`, {
+  return new NatcheckError(family === 'both' ? 'UNKNOWN_HOST' : 'NO_ADDRESS', `${uri.host} has no${kind} address`, {
     fix: family === 'both' ? 'check the host name' : `use --family ${family === 4 ? 6 : 4}, or another server`,
   })
 }

@@ -1,6 +1,6 @@
 /** What to do next: each piece of advice names its cause and a fix that somebody can carry out. */
 import type { FamilyFinding, ServerFinding } from '../probe/nat/behaviors.ts'
-import { explanations, unreachableServers } from './unreachable.ts'
+import { adviseOnSilence } from './unreachable.ts'
 import type { FamilyVerdict } from './verdict.ts'
 
 /** A mapping that closes sooner needs keepalives. RFC 4787 REQ-5 asks NATs for at least two minutes. */
@@ -13,7 +13,7 @@ const relayRecipe =
 /** The most useful first. Each is one string: `cause: fix`. */
 export function adviseOn(best: FamilyVerdict | undefined, all: readonly FamilyVerdict[]): string[] {
   if (!best) return []
-  if (all.every(({ finding, p2p }) => finding.mapped === null && p2p === 'unknown')) return onSilence(all)
+  if (all.every(({ finding, p2p }) => finding.mapped === null && p2p === 'unknown')) return adviseOnSilence(all)
   const advice = [
     ...onVerdict(best),
     ...onFamilies(best, all),
@@ -24,11 +24,6 @@ export function adviseOn(best: FamilyVerdict | undefined, all: readonly FamilyVe
   return advice.length > 0
     ? [...new Set(advice)]
     : ['Nothing to change: this network does all that direct connections need.']
-}
-
-function onSilence(all: readonly FamilyVerdict[]): string[] {
-  const causes = new Set(unreachableServers(all).map(({ cause }) => cause))
-  return [...causes].map((cause) => `${explanations[cause].cause}: ${explanations[cause].fix}.`)
 }
 
 function onVerdict({ p2p, finding }: FamilyVerdict): string[] {

@@ -22,7 +22,7 @@ export const expectations: Readonly<Record<string, Expectation>> = {
         ({ mapping, rfc3489 }) =>
           mapping.value === 'address-dependent' ||
           mapping.value === 'address-and-port-dependent' ||
-          rfc3489.value === 'symmetric',
+          (mapping.value === null && rfc3489.value === 'symmetric'),
       )(report),
   },
   blocked: {

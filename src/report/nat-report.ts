@@ -33,6 +33,8 @@ export interface SelfTest {
   readonly passed: boolean
   /** The embedded server's addresses. */
   readonly server: string
+  /** Why it could not run; null: it ran. */
+  readonly problem: string | null
   readonly unreachable: readonly UnreachableServer[]
   readonly nat: FamilyReport | null
   readonly observations: readonly FamilyObservations[]

@@ -18,6 +18,7 @@ const errorCode = Type.Enum([
   'ADDRESS_IN_USE',
   'PERMISSION_DENIED',
   'UNKNOWN_HOST',
+  'NO_ADDRESS',
   'DNS_FAILED',
   'NO_ROUTE',
   'UNREACHABLE',
@@ -107,6 +108,7 @@ const reply = Type.Object(
     mapped: nullable(address),
     mappedPlain: nullable(address),
     otherAddress: nullable(address),
+    bytes: count,
     errorCode: nullable(Type.Integer()),
   },
   closed,
@@ -142,6 +144,8 @@ const exchange = Type.Object(
       'filtering-3',
       'open-alternate',
       'open-port',
+      'prove-alternate',
+      'prove-port',
       'port-assignment',
       'hairpin',
       'lifetime-create',
@@ -195,6 +199,7 @@ const observations = Type.Object(
       Type.Object({ server: count, to: address, connected: Type.Boolean(), problem: nullable(errorCode) }, closed),
     ),
     notStun: Type.Array(address),
+    unmatched: Type.Array(address),
     router: Type.Array(router),
     hairpinArrivals: Type.Array(Type.Object({ atMs: milliseconds, sender: text, from: address }, closed)),
     lifetime: Type.Array(Type.Object({ idleSeconds: Type.Number(), alive: nullable(Type.Boolean()) }, closed)),
@@ -239,6 +244,7 @@ const report = Type.Object(
         {
           passed: Type.Boolean(),
           server: text,
+          problem: nullable(text),
           unreachable: Type.Array(
             Type.Object(
               { uri: text, cause: Type.Enum(['dns', 'no-route', 'udp-blocked', 'no-answer', 'other']), why: text },

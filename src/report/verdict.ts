@@ -141,6 +141,8 @@ function gloss({ rfc3489, mapping }: FamilyFinding): string {
   if (value === 'address-dependent' || value === 'address-and-port-dependent') return ' [symmetric NAT]'
   // The sentence itself says blocked.
   if (rfc3489.value === 'udp-blocked') return ''
+  // The flowchart says symmetric when a mapping changed between its tests; where mappings were compared, they decide.
+  if (rfc3489.value === 'symmetric' && value !== null) return value === 'none' ? '' : ' [cone NAT]'
   if (rfc3489.value !== null) return ` [${glosses[rfc3489.value]}]`
   return value === 'endpoint-independent' ? ' [cone NAT]' : ''
 }

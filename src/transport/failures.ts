@@ -143,6 +143,14 @@ export function routeError(
     case 'EHOSTUNREACH':
     case 'ENETDOWN':
     case 'EINVAL':
+      if (localIp !== undefined) {
+        return fail(
+          'NO_ROUTE',
+          `no route to ${where} from the local address ${localIp} (${word})`,
+          'leave the local address out, or give one of the interface that leads there',
+          error,
+        )
+      }
       return fail(
         'NO_ROUTE',
         `no route to ${where} (${word})`,

@@ -1,7 +1,7 @@
 /** The command as a process, towards loopback only. */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Check } from 'typebox/value'
@@ -29,6 +29,13 @@ describe('help', () => {
     await expect(stdout).toMatchFileSnapshot(`../golden/${name}.txt`)
   })
 
+  test('says of each thing that leaves the machine where it goes', async () => {
+    const { stdout } = await natcheck(['nat', '--help'])
+    const leaves = /What leaves this machine:\n(.*?)\n\n/s.exec(stdout)?.[1] ?? ''
+    for (const word of ['239.255.255.250:1900', '--hairpin', '--lifetime', '--fragments', '--ports', '--no-router'])
+      expect(leaves).toContain(word)
+  })
+
   test('--version is the version of the package', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
       version: string
@@ -51,6 +58,13 @@ describe('usage errors: one line, exit 2', () => {
     ['--fail-on', ['nat', '--fail-on', 'symetric'], /did you mean symmetric\?/],
     ['--from', ['nat', '--from', '/nonexistent'], /\/nonexistent can't be read/],
     ['--local', ['nat', '--server', 'stun:127.0.0.1:9', '--local', '192.0.2.1'], /192\.0\.2\.1/],
+    ['TURN over TCP', ['--server', 'turn:127.0.0.1?transport=tcp'], /TCP.* — give turn:127\.0\.0\.1, if/],
+    ['--local of the other family', ['nat', '--local', '::1', '--family', '4'], /local address ::1 is an IPv6 address/],
+    [
+      '--local that leads nowhere',
+      ['nat', '--local', '127.0.0.1'],
+      /local address 127\.0\.0\.1 nothing but this machine/,
+    ],
     ['schema of nothing', ['schema', 'x'], /no report "x"/],
   ])('%s', async (_, args, message) => {
     const { status, stdout, stderr } = await natcheck(args)
@@ -76,6 +90,48 @@ test('schema nat prints the schema that the package exports', async () => {
 
 test('nobody reads: no error, no noise', async () => {
   expect(await natcheck(['schema', 'nat'], { unread: true })).toMatchObject({ status: 0, stderr: '' })
+})
+
+describe.skipIf(!existsSync('/dev/full'))('a full disk: one line, exit 2', () => {
+  test.each([
+    ['the document', ['nat', '--server', 'stun:127.0.0.1:9', '--json']],
+    ['events', ['nat', '--server', 'stun:127.0.0.1:9', '--jsonl']],
+    ['words', ['nat', '--server', 'stun:127.0.0.1:9']],
+    ['a schema', ['schema', 'nat']],
+    ['help', ['nat', '--help']],
+  ])('%s', async (_, args) => {
+    const full = openSync('/dev/full', 'w')
+    try {
+      const { status, stderr } = await natcheck(args, { stdout: full })
+      expect(status).toBe(2)
+      expect(stderr).toMatch(oneLine)
+      expect(stderr).toMatch(/stdout can't be written \(ENOSPC\)/)
+    } finally {
+      closeSync(full)
+    }
+  })
+})
+
+describe('SIGINT before the command listens', () => {
+  /** Signals the process while it loads its own module `name`. */
+  const interruptAt = (name: string): Record<string, string> => {
+    const data = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`
+    const hook = `export async function load(url, context, next) {
+      if (url.endsWith('${name}')) process.kill(process.pid, 'SIGINT')
+      return next(url, context)
+    }`
+    const preload = `import { register } from 'node:module'; register(${JSON.stringify(data(hook))})`
+    return { NODE_OPTIONS: `--import=${data(preload)}` }
+  }
+
+  test.each(['dist/cli/program.js', 'dist/cli/nat/run.js', 'dist/cli/nat/world.js'])('%s', async (name) => {
+    const { status, stdout, stderr } = await natcheck(['nat', '--server', 'stun:127.0.0.1:9', '--json'], {
+      env: interruptAt(name),
+    })
+    expect(status).toBe(130)
+    expect((JSON.parse(stdout) as NatReport).error?.code).toBe('CANCELLED')
+    expect(stderr).toMatch(/^natcheck: interrupted[^\n]*\n$/)
+  })
 })
 
 describe('against our own server on loopback', () => {
@@ -137,6 +193,17 @@ describe('against our own server on loopback', () => {
     expect((await natcheck(['nat', '--from', path, '--fail-on', 'not-direct'])).status).toBe(0)
   })
 
+  test('a report that can not be saved is printed all the same: one document, one line, exit 2', async () => {
+    for (const flag of ['--json', '--jsonl']) {
+      const { status, stdout, stderr } = await natcheck(['nat', '--server', uri, flag, '--save', '/nonexistent/x'])
+      expect(status).toBe(2)
+      expect(stderr).toMatch(oneLine)
+      const document = flag === '--json' ? stdout : (stdout.trimEnd().split('\n').at(-1) ?? '')
+      expect((JSON.parse(document) as NatReport).error?.code).toBe('BAD_FILE')
+      expect(stdout.match(/"schemaVersion"/g)).toHaveLength(1)
+    }
+  })
+
   test('--local and --port are what the mapping test sends from', async () => {
     const { stdout } = await natcheck(['nat', '--server', uri, '--local', '127.0.0.3', '--port', '45679', '--json'])
     expect((JSON.parse(stdout) as NatReport).nat.ipv4?.local).toBe('127.0.0.3:45679')
@@ -177,6 +244,24 @@ describe('servers that are none', () => {
     expect(stderr).toMatch(/nothing listens on that UDP port/)
   })
 
+  test('nothing listens at a name that may lack an address of one family', async () => {
+    const port = await bind(() => {})
+    sockets.pop()?.close()
+    const { status, stdout } = await natcheck(['nat', '--server', `stun:localhost:${port}`, '--json'])
+    expect(status).toBe(3)
+    const { error, verdict } = JSON.parse(stdout) as NatReport
+    expect(error).toMatchObject({ code: 'UNREACHABLE', fix: expect.stringMatching(/^start the server/) as string })
+    expect(error?.message).toMatch(/nothing listens on that UDP port/)
+    expect(verdict.advice.join()).not.toMatch(/DNS/)
+  })
+
+  test('a server that can not be reached from the local address', async () => {
+    const { status, stderr } = await natcheck(['nat', '--server', 'stun:198.51.100.10', '--local', '127.0.0.1'])
+    expect(status).toBe(3)
+    expect(stderr).toMatch(/no route to 198\.51\.100\.10:3478 from the local address 127\.0\.0\.1 \(E\w+\)/)
+    expect(stderr).toMatch(/other --family or --local address\n$/)
+  })
+
   test('something else answers', async () => {
     const port = await bind(function (_, from) {
       this.send('hello, I am no STUN server', from.port, from.address)
@@ -184,7 +269,12 @@ describe('servers that are none', () => {
     const { status, stdout, stderr } = await natcheck(['nat', '--server', `stun:127.0.0.1:${port}`, '--json'])
     expect(status).toBe(3)
     expect(stderr).toMatch(/does not speak STUN/)
-    expect((JSON.parse(stdout) as NatReport).verdict.p2p).toBe('unknown')
+    const { verdict, error } = JSON.parse(stdout) as NatReport
+    expect(verdict.p2p).toBe('unknown')
+    expect(verdict.advice).toEqual([
+      `What answers at 127.0.0.1:${port} does not speak STUN: check the port (3478 is the usual one), or try another --server.`,
+    ])
+    expect(error?.code).toBe('NOT_STUN')
   })
 
   test('a port that is taken', async () => {

@@ -12,6 +12,7 @@ export class FakeIo implements CliIo {
   stdoutIsTty = false
   stderrIsTty = false
   columns: number | undefined
+  stderrColumns: number | undefined
   stdout = ''
   stderr = ''
   interrupt: () => void = () => {}
@@ -58,6 +59,7 @@ export interface FakeWorld extends NatWorld {
 export function fakeWorld(
   observations: readonly FamilyObservations[] | NatWorld['probe'],
   selfTest: readonly FamilyObservations[] = [open],
+  problem: string | null = null,
 ): FakeWorld {
   const world: FakeWorld = {
     asked: [],
@@ -69,7 +71,7 @@ export function fakeWorld(
     },
     selfTest: () => {
       world.selfTests++
-      return Promise.resolve({ server: '127.0.0.1 and 127.0.0.2', observations: selfTest })
+      return Promise.resolve({ server: '127.0.0.1 and 127.0.0.2', problem, observations: selfTest })
     },
   }
   return world

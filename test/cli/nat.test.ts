@@ -110,6 +110,16 @@ describe('the self-test', () => {
     expect(code).toBe(exitCodes.unmeasured)
     expect(io.stdout).toContain('Self-test failed')
   })
+
+  test('that could not run says why', async () => {
+    const why = '127.0.0.2 is not an address of this machine'
+    const { code, io } = await run({}, fakeWorld([unresolved], [], why))
+    expect(code).toBe(exitCodes.unmeasured)
+    expect(io.stdout.replace(/\s+/g, ' ')).toContain(`✗ Self-test could not run on 127.0.0.1 and 127.0.0.2: ${why}.`)
+    const json = await run({ json: true }, fakeWorld([unresolved], [], why))
+    expect(json.io.json.selfTest).toMatchObject({ passed: false, problem: why, nat: null })
+    expect(Check(natReportSchema, json.io.json)).toBe(true)
+  })
 })
 
 describe('output', () => {
@@ -141,6 +151,22 @@ describe('output', () => {
     expect(io.stderr).toBe('\r\x1b[KIPv4: lifetime [##########..........] · 0 sent, 0 received\r\x1b[K')
     expect(io.stdout).not.toContain('\x1b')
     expect((await run({}, probing())).io.stderr).toBe('')
+  })
+
+  test('the live line is as wide as its own terminal, whatever stdout is', async () => {
+    const width = async (stderrColumns: number | undefined): Promise<number> => {
+      const io = new FakeIo()
+      Object.assign(io, { stderrIsTty: true, columns: 30, stderrColumns })
+      const world = fakeWorld((options) => {
+        options.onProgress?.({ kind: 'stage', family: 4, words: 'word '.repeat(50), fraction: null })
+        return Promise.resolve([home])
+      })
+      await run({}, world, io)
+      return (io.stderr.split('\x1b[K')[1] ?? '').replace('\r', '').length
+    }
+    expect(await width(60)).toBe(59)
+    expect(await width(200)).toBe(199)
+    expect(await width(undefined)).toBe(79)
   })
 
   test.each<[string, Record<string, unknown>, Record<string, string>, boolean, boolean]>([
@@ -256,12 +282,16 @@ describe('--save and --from', () => {
 
   test('flags that could not have an effect are refused', async () => {
     await expect(run({ from: 'x', server: ['stun:h'] }, fakeWorld([]))).rejects.toThrow('--server has no effect')
+    await expect(run({ from: 'x', ports: true }, fakeWorld([]))).rejects.toThrow('--ports has no effect')
     await expect(run({ from: 'x', router: false }, fakeWorld([]))).rejects.toThrow('--no-router has no effect')
     await expect(run({ json: true, jsonl: true }, fakeWorld([]))).rejects.toThrow('exclude each other')
   })
 
   test('a file that can not be written', async () => {
-    const failing = run({ save: join(directory, 'no', 'such.json') }, fakeWorld([home]))
-    await expect(failing).rejects.toMatchObject({ code: 'BAD_FILE', fix: 'check --save' })
+    const { code, io } = await run({ save: join(directory, 'no', 'such.json'), json: true }, fakeWorld([home]))
+    expect(code).toBe(exitCodes.usage)
+    expect(io.json).toMatchObject({ error: { code: 'BAD_FILE', fix: 'check --save' }, verdict: { p2p: 'direct' } })
+    expect(Check(natReportSchema, io.json)).toBe(true)
+    expect(io.stderr).toMatch(/^natcheck: the report can't be written to [^\n]*such\.json \(ENOENT\) — check --save\n$/)
   })
 })

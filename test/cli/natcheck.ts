@@ -17,6 +17,10 @@ export interface Options {
   readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
   /** Stops reading at once, as `| true` does. */
   readonly unread?: boolean
+  /** Sends stdout to this open file instead. */
+  readonly stdout?: number
+  /** Called when the process has started, with what signals it. */
+  readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void
 }
 
 /** None of the tester's own settings, and no terminal. */
@@ -26,18 +30,20 @@ export async function natcheck(args: readonly string[], options: Options = {}): 
   const child = spawn(process.execPath, [launcher, ...args], {
     env: { ...cleanEnv(), ...options.env },
     cwd: options.cwd ?? '/',
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'],
     timeout: 30_000,
     killSignal: 'SIGKILL',
   })
   let stdout = ''
   let stderr = ''
-  if (options.unread) child.stdout.destroy()
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  const kill = (signal: NodeJS.Signals): void => void child.kill(signal)
+  options.onStart?.(kill)
+  if (options.unread) child.stdout?.destroy()
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
-    options.onStdout?.(text, (signal) => child.kill(signal))
+    options.onStdout?.(text, kill)
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   return await new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (status) => resolve({ status, stdout, stderr }))

@@ -34,6 +34,27 @@ describeIf(['netns', 'nft'], 'natcheck without internet', () => {
     expect(words).toMatch(/DNS: .*stun:stun\.nextcloud\.com:3478/)
   })
 
+  test.each([
+    ['loopback is down', 'down', 'the loopback interface is down — bring it up'],
+    ['a firewall keeps loopback apart', 'drop', 'nothing comes through between them — let the firewall'],
+  ])('%s: the self-test says why it could not run', async (_, how, why) => {
+    const others = await Namespaces.create('dark')
+    try {
+      const dark = others.get('dark')
+      if (how === 'down') await dark.ip('link set lo down')
+      else await dark.nft('table inet t { chain c { type filter hook input priority 0; meta l4proto udp drop; }; }')
+      const { status, stdout } = await dark.run([process.execPath, launcher], {
+        env: withoutOwnSettings(),
+        cwd: '/',
+        timeoutMs: 30_000,
+      })
+      expect(status).toBe(3)
+      expect(stdout.replace(/\s+/g, ' ')).toContain(`✗ Self-test could not run on 127.0.0.1 and 127.0.0.2: ${why}`)
+    } finally {
+      await others.remove()
+    }
+  })
+
   test('a named server that can not be reached is no success, and no self-test', async () => {
     const { status, stdout, stderr } = await natcheck('alone', '--server', 'stun:198.51.100.10', '--json')
     expect(status).toBe(3)

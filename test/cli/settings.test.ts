@@ -29,6 +29,7 @@ test('defaults: public servers, both families, the router is asked, opt-ins are 
     hairpin: false,
     lifetime: false,
     fragments: false,
+    ports: false,
     router: true,
     failOn: [],
   })
@@ -65,9 +66,13 @@ describe('flag, else environment, else file, else default', () => {
 
   test('switches', () => {
     expect(read({ router: false }).router).toBe(false)
-    expect(read({}, { NATCHECK_ROUTER: 'no', NATCHECK_HAIRPIN: '1' })).toMatchObject({ router: false, hairpin: true })
-    writeConfig({ lifetime: true, router: false })
-    expect(read()).toMatchObject({ lifetime: true, router: false })
+    expect(read({}, { NATCHECK_ROUTER: 'no', NATCHECK_HAIRPIN: '1', NATCHECK_PORTS: '1' })).toMatchObject({
+      router: false,
+      hairpin: true,
+      ports: true,
+    })
+    writeConfig({ lifetime: true, ports: true, router: false })
+    expect(read()).toMatchObject({ lifetime: true, ports: true, router: false })
   })
 
   test('--config names another file', () => {
@@ -79,6 +84,7 @@ describe('flag, else environment, else file, else default', () => {
     expect(read({ local: '192.0.2.1' }).families).toEqual([4])
     expect(read({ local: '2001:DB8::1' })).toMatchObject({ families: [6], localIp: '2001:db8::1' })
     expect(read({ local: '192.0.2.1', family: 'both' }).families).toEqual([4, 6])
+    expect(read({ local: '127.0.0.1', server: ['stun:127.0.0.1'] }).families).toEqual([4])
   })
 })
 
@@ -86,6 +92,33 @@ describe('refused, with what to do', () => {
   test.each<[string, Record<string, unknown>, Record<string, string>, string, RegExp, RegExp]>([
     ['a malformed URI', { server: ['http://x'] }, {}, 'BAD_URI', /http/, /stun:/],
     ['a malformed URI in the environment', {}, { NATCHECK_SERVER: 'stun://x' }, 'BAD_URI', /slashes/, /stun:x/],
+    [
+      'TCP',
+      { server: ['turn:h:443?transport=tcp'] },
+      {},
+      'USAGE',
+      /^turn:h:443\?transport=tcp is reached by TCP/,
+      /^give turn:h:443, if/,
+    ],
+    ['TLS', { server: ['turns:h:443'] }, {}, 'USAGE', /^turns:h:443 is reached by TLS/, /^give stun:h, if/],
+    ['TLS to an address', { server: ['stuns:[::1]:443'] }, {}, 'USAGE', /is reached by TLS/, /^give stun:\[::1\], if/],
+    ['DTLS', {}, { NATCHECK_SERVER: 'turns:h?transport=udp' }, 'USAGE', /is reached by DTLS/, /^give stun:h, if/],
+    [
+      'a local address of the other family',
+      { local: '::1', family: '4', server: ['stun:h'] },
+      {},
+      'USAGE',
+      /^the local address ::1 is an IPv6 address, but only IPv4 was asked for$/,
+      /^use --family 6, or a local IPv4 address$/,
+    ],
+    [
+      'a loopback address towards public servers',
+      { local: '127.0.0.1' },
+      {},
+      'USAGE',
+      /^from the local address 127\.0\.0\.1 nothing but this machine can be reached$/,
+      /^leave --local out/,
+    ],
     ['no server at all', { server: [] }, {}, 'USAGE', /empty/, /name a server/],
     ['a family', { family: '5' }, {}, 'USAGE', /--family is "5"/, /4, 6 or both/],
     ['a timeout', { timeout: '1s' }, {}, 'USAGE', /--timeout is "1s"/, /from 1 to/],

@@ -30,6 +30,10 @@ const seen = (report: NatReport, family: 4 | 6) => {
 const [eim, ad, apd] = kinds
 const kernelCases: readonly [NatSpec['kind'], object][] = [
   ['masquerade', { behindNat: true, mapping: eim, filtering: apd, classic: 'port-restricted-cone', p2p: 'direct' }],
+  [
+    'masquerade-bare',
+    { behindNat: true, mapping: eim, filtering: apd, classic: 'port-restricted-cone', p2p: 'direct' },
+  ],
   ['masquerade-random', { behindNat: true, mapping: apd, filtering: apd, classic: 'symmetric', p2p: 'limited' }],
   ['one-to-one', { behindNat: true, mapping: eim, filtering: eim, classic: 'full-cone', p2p: 'direct' }],
   ['routed', { behindNat: false, mapping: 'none', filtering: eim, classic: 'open-internet', p2p: 'direct' }],
@@ -80,7 +84,7 @@ for (const server of ['coturn', 'ours'] as const) {
     test('several outside addresses', async () => {
       const nat = { kind: 'tun', mapping: eim, filtering: apd, pooling: 'arbitrary', externalIps: 4 } as const
       await lab.setNat({ ...nat, portAssignment: 'random' })
-      const { ipv4 } = (await measure(lab, 4)).nat
+      const { ipv4 } = (await measure(lab, 4, '--ports')).nat
       expect(ipv4?.pooling.value).toBe('arbitrary')
       expect(ipv4?.portAssignment.value?.kind).toBe('random')
       expect(ipv4?.mapping.value).toBe(eim)

@@ -20,11 +20,16 @@ const cases: readonly (readonly [string, NatSpec, readonly string[], Readonly<Re
       [
         `port assignment: ${portAssignment}`,
         { ...home, portAssignment },
-        [],
+        ['--ports'],
         { portAssignment: { value: { kind: portAssignment === 'preserve' ? 'preservation' : portAssignment } } },
       ] as const,
   ),
-  ['arbitrary pooling', { ...home, pooling: 'arbitrary', externalIps: 4 }, [], { pooling: { value: 'arbitrary' } }],
+  [
+    'arbitrary pooling',
+    { ...home, pooling: 'arbitrary', externalIps: 4 },
+    ['--ports'],
+    { pooling: { value: 'arbitrary' } },
+  ],
   ['no ALG', home, [], { alg: { value: false } }],
   ['an ALG that rewrites plain addresses', { ...home, alg: ['binary'] }, [], { alg: { value: true } }],
 ]

@@ -84,7 +84,7 @@ describe('names with a port', () => {
     const hosts = { 'dual.example': ['2001:db8::1', '192.0.2.1'], 'old.example': ['192.0.2.1'] }
     expect(await addressesOf({ hosts }, 'stun:dual.example:1', { ...both, family: 6 })).toEqual(['udp 2001:db8::1 1'])
     const problem = await failure({ hosts }, 'stun:old.example:1', { ...both, family: 6 })
-    expect(problem.code).toBe('UNKNOWN_HOST')
+    expect(problem.code).toBe('NO_ADDRESS')
     expect(problem.message).toBe('old.example has no IPv6 address')
   })
 })

@@ -56,6 +56,7 @@ export function exchange(test: TestName, localIp: string, sent: Sent): ExchangeO
             mapped: sent.mapped ?? null,
             mappedPlain: sent.mappedPlain ?? sent.mapped ?? null,
             otherAddress: sent.otherAddress === undefined ? alternate : sent.otherAddress,
+            bytes: 80,
             errorCode: null,
           })),
     failure: null,
@@ -78,6 +79,7 @@ export const nothing = (over: Partial<FamilyObservations> = {}): FamilyObservati
   exchanges: [],
   streams: [],
   notStun: [],
+  unmatched: [],
   router: [],
   hairpinArrivals: [],
   lifetime: [],
@@ -131,6 +133,7 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
       mapped: filteringMapped,
       mappedPlain: filteringMapped,
       otherAddress: alternate,
+      bytes: 80,
       errorCode: null,
     }
     if (heard) return { ...base, replies: [{ atMs: 21, ...reply }] }
@@ -147,6 +150,12 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
   ]
   if (!hears2) exchanges.push(plain('open-alternate', alternate, 'filtering', { atMs: 260 }))
   if (!hears3) exchanges.push(plain('open-port', alternatePort, 'filtering', { atMs: 262 }))
+  // Where the opener was mapped elsewhere, it opened nothing for the answer: RESPONSE-PORT shows what the server can do.
+  const proof = (test: TestName, change: Change, from: string): ExchangeObservation =>
+    plain(test, primary, 'filtering', { change, atMs: 300, from })
+  const mappedElsewhere = (to: string): boolean => mapped('filtering', to) !== filteringMapped
+  if (!hears2 && mappedElsewhere(alternate)) exchanges.push(proof('prove-alternate', 'ip-and-port', alternate))
+  if (!hears3 && mappedElsewhere(alternatePort)) exchanges.push(proof('prove-port', 'port', alternatePort))
   if (nat.mapping !== 'none') {
     for (let i = 1; i <= 8; i++) exchanges.push(plain('port-assignment', primary, `port-${i}`, { atMs: 24 + i }))
   }

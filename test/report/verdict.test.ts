@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { buildReport, errorReport, hasMeasured } from '../../src/report/index.ts'
+import { buildReport, errorReport, failedExpectations, hasMeasured } from '../../src/report/index.ts'
 import {
   analysed,
   blocked,
@@ -48,6 +48,21 @@ describe('one family', () => {
     const report = reportOf(natObservations({ mapping: 'address-dependent', filtering: 'endpoint-independent' }))
     expect(report.nat.ipv4?.rfc3489.value).toBe('full-cone')
     expect(report.verdict.summary).toContain('[symmetric NAT]')
+  })
+
+  test('a mapping that does not depend on the destination is never glossed as symmetric, whatever the classic view says', () => {
+    for (const mapping of ['endpoint-independent', 'none'] as const) {
+      const [family] = analysed(natObservations({ mapping, filtering: 'address-and-port-dependent' }))
+      if (!family) throw new Error('no family')
+      const finding = {
+        ...family.finding,
+        rfc3489: { kind: 'observed', value: 'symmetric', why: '', trace: [] } as const,
+      }
+      const report = buildReport({ startedAt, families: [{ ...family, finding }] })
+      expect(report.verdict.p2p).toBe('direct')
+      expect(report.verdict.summary).not.toContain('symmetric')
+      expect(failedExpectations(report, ['symmetric'])).toEqual([])
+    }
   })
 
   test('relay-only takes both: another address for each socket and another mapping for each destination', () => {

@@ -7,11 +7,15 @@
  *   address and port is involved: towards different remotes one socket shows one and the same external port. Seen from
  *   outside that is endpoint-independent mapping. Filtering is address-and-port-dependent.
  *   Two inside hosts with the same port get the same external port too, as long as they write to different remotes.
+ * - `masquerade-bare`: the same on a router that does not drop what comes to it uninvited, such as a container host or a
+ *   plain `masquerade` rule. Conntrack then remembers each uninvited packet as a flow of the router's own, so a client
+ *   that writes to its source later is given another port: only sockets that nobody wrote to look endpoint-independent.
  * - `masquerade-random` (`masquerade fully-random`): a random port for every 5-tuple, so address-and-port-dependent.
  * - `one-to-one`: addresses translated both ways, ports left alone: endpoint-independent mapping and filtering.
  */
 export type KernelNatKind =
   | 'masquerade'
+  | 'masquerade-bare'
   | 'masquerade-random'
   | 'one-to-one'
   | 'routed' // no NAT, no firewall
@@ -33,7 +37,7 @@ export interface RouterAddresses {
 
 /** The whole ruleset of a router, to be loaded in place of what was there. */
 export function ruleset(kind: KernelNatKind, router: RouterAddresses): string {
-  return `flush ruleset\n${input(router)}\n${rules[kind](router)}\n`
+  return `flush ruleset\n${kind === 'masquerade-bare' ? '' : input(router)}\n${rules[kind](router)}\n`
 }
 
 /**
@@ -66,6 +70,7 @@ table inet firewall {
 
 const rules: Record<KernelNatKind, (router: RouterAddresses) => string> = {
   masquerade: (router) => masquerade(router),
+  'masquerade-bare': (router) => masquerade(router),
   'masquerade-random': (router) => masquerade(router, '', 'fully-random'),
   'one-to-one': ({ outside, client4, client6, external4, external6 }) => `
 table inet nat {

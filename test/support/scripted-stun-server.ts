@@ -39,6 +39,14 @@ export interface ScriptedServerOptions {
   readonly answersFrom?: TransportAddress
   /** Neither listens nor answers on the alternate IP, though it announces it. */
   readonly deadAlternate?: boolean
+  /** Leaves such requests unanswered. */
+  readonly drops?: (change: { readonly changeIp: boolean; readonly changePort: boolean }) => boolean
+  /** Answers everything with this error. */
+  readonly error?: number
+  /** Answers without any address, the first so many times. */
+  readonly withoutAddress?: number
+  /** Sends this answer later, or never. */
+  readonly delay?: (send: () => void, origin: TransportAddress) => void
   /** Called for every request received. */
   readonly onRequest?: (bytes: Uint8Array, from: TransportAddress) => void
 }
@@ -57,7 +65,12 @@ export async function startScriptedServer(network: Network, options: ScriptedSer
     const request = decoded.value
     const { method, transactionId } = request
     const change = get(request, changeRequest)
-    if (change && options.dropsChange) return
+    if (change && (options.dropsChange || options.drops?.(change))) return
+    if (options.error) {
+      const attributes = [attribute(errorCode, { code: options.error, reason: 'No' })]
+      endpoints.get(formatAddress(on))?.send(encodeMessage({ class: 'error', method, transactionId, attributes }), from)
+      return
+    }
     if (change && options.plain) {
       const attributes = [
         attribute(errorCode, { code: 420, reason: 'Unknown Attribute' }),
@@ -73,14 +86,19 @@ export async function startScriptedServer(network: Network, options: ScriptedSer
     }
     const announced = options.announces ? parseAddress(options.announces(answers)) : alternate
     answers++
-    const attributes: EncodableAttribute[] = [attribute(xorMappedAddress, from), attribute(mappedAddress, from)]
+    const attributes: EncodableAttribute[] =
+      answers <= (options.withoutAddress ?? 0)
+        ? []
+        : [attribute(xorMappedAddress, from), attribute(mappedAddress, from)]
     if (!options.plain && announced) {
       attributes.push(attribute(otherAddress, announced), attribute(responseOrigin, origin))
       if (get(request, padding)) attributes.push(attribute(padding, new Uint8Array(1500)))
     }
     const to = { ip: from.ip, port: (options.plain ? undefined : get(request, responsePort)) ?? from.port }
     const via = endpoints.get(formatAddress(options.answersFrom ?? origin))
-    via?.send(encodeMessage({ class: 'success', method, transactionId, attributes }), to)
+    const send = (): void => via?.send(encodeMessage({ class: 'success', method, transactionId, attributes }), to)
+    if (options.delay) options.delay(send, origin)
+    else send()
   }
 
   for (const on of [ip, alternateIp].flatMap((it) => [port, alternatePort].map((p) => ({ ip: it, port: p })))) {

@@ -11,22 +11,33 @@ const examples = `Examples:
 `
 
 const notes = `
+Servers are stun:host, stun:host:port, or turn:host for a TURN server's UDP
+  side. turn:host?transport=tcp, stuns: and turns: are refused, because a NAT is
+  measured over UDP.
+
 What leaves this machine:
   DNS lookups of the servers' names (and of ipv4only.arpa where there is IPv6),
   STUN Binding requests over UDP to the servers and to the second address that
   an RFC 5780 server names, and, when no server answers, TCP connects to them
   (their port and 443). Once a server has answered, read-only queries to your
-  own router: UPnP, NAT-PMP, PCP (--no-router leaves them out). Nothing is
-  changed anywhere, nothing else is contacted. Without --server, as many of
-  these as are needed, in this order:
+  own router: UPnP over UDP and HTTP, NAT-PMP and PCP. UPnP's search also goes
+  to multicast 239.255.255.250:1900, so every device on your LAN can see it.
+  --no-router leaves all of that out. Nothing is changed anywhere, and nothing
+  else is contacted. When asked for, to a server that has answered:
+    --hairpin     UDP packets to our own public address, which should come back
+    --lifetime    Binding requests from new ports over several minutes, with
+                  silences of up to 8 minutes
+    --fragments   a Binding request of 1700 bytes, as IP fragments
+    --ports       Binding requests from ten more ports
+  Without --server, as many of these as are needed, in this order:
 ${publicServers.map((server) => `    ${server}`).join('\n')}
   When none of them can be reached, the same check runs against natcheck's own
   server on 127.0.0.1 and 127.0.0.2: that proves the tool and not the network.
 
 Settings come from the flag, else from the environment (NATCHECK_SERVER,
   NATCHECK_FAMILY, NATCHECK_TIMEOUT, NATCHECK_LOCAL, NATCHECK_PORT,
-  NATCHECK_HAIRPIN, NATCHECK_LIFETIME, NATCHECK_FRAGMENTS, NATCHECK_ROUTER,
-  NATCHECK_FAIL_ON), else from natcheck.json:
+  NATCHECK_HAIRPIN, NATCHECK_LIFETIME, NATCHECK_FRAGMENTS, NATCHECK_PORTS,
+  NATCHECK_ROUTER, NATCHECK_FAIL_ON), else from natcheck.json:
     {"server": ["stun:stun.example.org"], "failOn": ["symmetric"]}
 
 --fail-on takes a list of:
@@ -52,6 +63,7 @@ export function addNatCommand(program: Command, run: (flags: Record<string, unkn
     .option('--hairpin', 'also test hairpinning (some firewalls raise an alarm)')
     .option('--lifetime', 'also measure how long an idle mapping lives (minutes)')
     .option('--fragments', 'also test whether IP fragments pass')
+    .option('--ports', 'also tell port assignment and pooling (a second more)')
     .option('--no-router', "don't ask the router (UPnP, NAT-PMP, PCP)")
     .option('--local <address>', 'local address to send from')
     .option('--port <number>', 'local port of the mapping test (default: random)')

@@ -27,7 +27,8 @@ export class LiveLine {
     if (event.kind !== 'stage' && now - this.#drawnAt < redrawMs) return
     this.#drawnAt = now
     const line = `${this.#words} · ${this.#sent} sent, ${this.#received} received`
-    this.#io.err(`\r\x1b[K${line.slice(0, 79)}`)
+    // One column short: a cursor behind the last one may have wrapped, and then the line could not be taken back.
+    this.#io.err(`\r\x1b[K${line.slice(0, (this.#io.stderrColumns ?? 80) - 1)}`)
     this.#drawn = true
   }
 

@@ -11,6 +11,7 @@ import {
   hasMeasured,
   type NatReport,
   Redactor,
+  type ReportError,
   renderNat,
   toFamilyReport,
   unmeasuredError,
@@ -22,13 +23,13 @@ import { LiveLine } from './live.ts'
 import { publicServers } from './public-servers.ts'
 import { readSavedReport } from './saved.ts'
 import { type NatSettings, readSettings } from './settings.ts'
-import type { NatWorld } from './world.ts'
+import type { NatWorld, SelfTestRun } from './world.ts'
 
 /** One run's raw result: what `--save` keeps and `--from` reads. */
 export interface RunRecord {
   readonly startedAt: string
   readonly observations: readonly FamilyObservations[]
-  readonly selfTest: { readonly server: string; readonly observations: readonly FamilyObservations[] } | null
+  readonly selfTest: SelfTestRun | null
   readonly interrupted: boolean
   /** Was the record redacted when it was saved? */
   readonly redacted: boolean
@@ -45,17 +46,29 @@ export async function natCommand(flags: Record<string, unknown>, io: CliIo, worl
       ? await readSavedReport(resolve(io.cwd, flags['from']))
       : await measure(settings, io, flags['jsonl'] === true, redactor, world)
   const report = conclude(record, settings, redactor)
-  await print(report, flags, io)
-  if (typeof flags['save'] === 'string') save(report, resolve(io.cwd, flags['save']))
-  if (report.error) io.err(errorLine(report.error))
-  return exitCode(report, settings, record)
+  const unsaved = typeof flags['save'] === 'string' ? save(report, resolve(io.cwd, flags['save'])) : null
+  // What was measured, perhaps for minutes, is printed all the same.
+  await print({ ...report, error: report.error ?? unsaved }, flags, io)
+  for (const error of [report.error, unsaved]) if (error) io.err(errorLine(error))
+  return unsaved ? exitCodes.usage : exitCode(report, settings, record)
 }
 
 function checkCombination(flags: Record<string, unknown>): void {
   if (flags['json'] === true && flags['jsonl'] === true)
     throw usage('--json and --jsonl exclude each other', 'give one')
   if (flags['from'] === undefined) return
-  const measuring = ['server', 'family', 'timeout', 'hairpin', 'lifetime', 'fragments', 'router', 'local', 'port']
+  const measuring = [
+    'server',
+    'family',
+    'timeout',
+    'hairpin',
+    'lifetime',
+    'fragments',
+    'ports',
+    'router',
+    'local',
+    'port',
+  ]
   const given = measuring.find((name) => flags[name] !== undefined)
   if (given === undefined) return
   const flag = given === 'router' ? '--no-router' : `--${given}`
@@ -87,9 +100,14 @@ async function measure(
     interrupted = true
     abort.abort()
   })
+  let unwritten: { readonly error: unknown } | undefined
   const onProgress = (event: NatProgress): void => {
     live.show(event)
-    if (asLines) void io.out(progressLine(event, redactor))
+    if (!asLines || unwritten) return
+    io.out(progressLine(event, redactor)).catch((error: unknown) => {
+      unwritten = { error }
+      abort.abort()
+    })
   }
   try {
     const limitMs = settings.timeoutMs + graceMs + (settings.lifetime ? lifetimeGraceMs : 0)
@@ -98,11 +116,13 @@ async function measure(
       abort,
       limitMs,
     )
+    if (unwritten) throw unwritten.error
     const answered = observations.some((family) => analyseFamily(family).servers.some(({ ok }) => ok))
     const needsProof = settings.serversFrom !== 'flag' && !interrupted && !answered
     const selfTest = needsProof ? await world.selfTest(abort.signal) : null
     return { startedAt, observations, selfTest, interrupted, redacted: false }
   } catch (error) {
+    if (unwritten) throw unwritten.error
     if (interrupted) throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })
     throw error
   } finally {
@@ -121,15 +141,17 @@ function progressLine(event: NatProgress, redactor: Redactor | undefined): strin
 async function bounded<T>(work: Promise<T>, abort: AbortController, limitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const giveUp = new Promise<never>((_, reject) => {
-    abort.signal.addEventListener('abort', () => {
+    const end = (): void => {
       clearTimeout(timer)
       timer = setTimeout(() => {
         reject(
           new NatcheckError('TIMEOUT', 'the check did not end in time', { fix: 'give it more time with --timeout' }),
         )
       }, handOverMs)
-    })
+    }
+    abort.signal.addEventListener('abort', end)
     timer = setTimeout(() => abort.abort(), limitMs)
+    if (abort.signal.aborted) end()
   })
   try {
     return await Promise.race([work, giveUp])
@@ -164,13 +186,13 @@ function conclude(record: RunRecord, settings: NatSettings, redactor: Redactor |
 
 /** The embedded server is on this machine, so there is one right answer: no NAT and no filter. */
 function concludeSelfTest(
-  { server, observations }: NonNullable<RunRecord['selfTest']>,
+  { server, problem, observations }: SelfTestRun,
   families: readonly AnalysedFamily[],
 ): NonNullable<NatReport['selfTest']> {
   const finding = observations[0] ? analyseFamily(observations[0]) : undefined
   const passed = finding?.mapping.value === 'none' && finding.filtering.value === 'endpoint-independent'
   const nat = finding ? toFamilyReport(finding) : null
-  return { passed, server, unreachable: unreachableServers(families), nat, observations }
+  return { passed, server, problem, unreachable: unreachableServers(families), nat, observations }
 }
 
 const hostOf = (uri: string): string => /^[a-z]+:(.*?)(?::\d+)?(?:\?.*)?$/i.exec(uri)?.[1] ?? uri
@@ -183,11 +205,14 @@ async function print(report: NatReport, flags: Record<string, unknown>, io: CliI
   await io.out(renderNat(report, { level, width }, { verbose: flags['verbose'] === true }))
 }
 
-function save(report: NatReport, path: string): void {
+/** Returns why it could not be saved. */
+function save(report: NatReport, path: string): ReportError | null {
   try {
     writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`)
+    return null
   } catch (cause) {
-    throw new NatcheckError('BAD_FILE', `the report can't be written to ${path}`, { cause, fix: 'check --save' })
+    const word = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
+    return { code: 'BAD_FILE', message: `the report can't be written to ${path}${word}`, fix: 'check --save' }
   }
 }
 

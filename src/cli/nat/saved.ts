@@ -32,7 +32,11 @@ export async function readSavedReport(path: string): Promise<RunRecord> {
   return {
     startedAt,
     observations,
-    selfTest: selfTest && { server: selfTest.server, observations: selfTest.observations },
+    selfTest: selfTest && {
+      server: selfTest.server,
+      problem: selfTest.problem,
+      observations: selfTest.observations,
+    },
     interrupted: error?.code === 'CANCELLED',
     redacted,
   }

@@ -1,9 +1,9 @@
 /** The settings of `natcheck nat`: flag, else environment, else settings file, else default. Everything is checked here. */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type AddressFamily, familyOf, type IpAddress, NatcheckError, parseIp } from '../../core/index.ts'
+import { type AddressFamily, familyOf, type IpAddress, NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
 import { expectations } from '../../report/expectations.ts'
-import { parseServerUri, type ServerUri } from '../../wire/uri.ts'
+import { formatServerUri, parseServerUri, type ServerUri, uriProtocol } from '../../wire/uri.ts'
 import { type CliIo, usage } from '../io.ts'
 import { nearest } from '../suggest.ts'
 import { publicServers } from './public-servers.ts'
@@ -24,6 +24,7 @@ export interface NatSettings {
   readonly hairpin: boolean
   readonly lifetime: boolean
   readonly fragments: boolean
+  readonly ports: boolean
   readonly router: boolean
   readonly failOn: readonly string[]
 }
@@ -44,6 +45,7 @@ const names: Readonly<Record<string, string>> = {
   hairpin: 'NATCHECK_HAIRPIN',
   lifetime: 'NATCHECK_LIFETIME',
   fragments: 'NATCHECK_FRAGMENTS',
+  ports: 'NATCHECK_PORTS',
   router: 'NATCHECK_ROUTER',
   failOn: 'NATCHECK_FAIL_ON',
 }
@@ -60,16 +62,19 @@ export function readSettings(flags: Raw, io: Pick<CliIo, 'env' | 'cwd'>): NatSet
   const servers = get('server', readList)
   if (servers?.length === 0) throw usage('the list of servers is empty', 'name a server, or leave the setting out')
   const localIp = get('local', readLocalAddress)
+  const families = get('family', readFamilies)
+  if (localIp !== undefined) checkLocalAddress(localIp, families, servers === undefined)
   return {
-    servers: (servers ?? publicServers).map(parseServerUri),
+    servers: (servers ?? publicServers).map(readServer),
     serversFrom: servers === undefined ? 'public' : flags['server'] === undefined ? 'setting' : 'flag',
-    families: get('family', readFamilies) ?? (localIp === undefined ? [4, 6] : [familyOf(localIp)]),
+    families: families ?? (localIp === undefined ? [4, 6] : [familyOf(localIp)]),
     timeoutMs: get('timeout', (value, where) => readInteger(value, where, 1, longestTimeoutMs)) ?? defaultTimeoutMs,
     localIp,
     port: get('port', (value, where) => readInteger(value, where, 1, 65_535)),
     hairpin: get('hairpin', readBoolean) ?? false,
     lifetime: get('lifetime', readBoolean) ?? false,
     fragments: get('fragments', readBoolean) ?? false,
+    ports: get('ports', readBoolean) ?? false,
     router: get('router', readBoolean) ?? true,
     failOn: get('failOn', readExpectations) ?? [],
   }
@@ -121,6 +126,40 @@ function readList(value: unknown, where: string): string[] {
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value
   if (typeof value === 'string') return value.split(/[\s,]+/).filter((word) => word !== '')
   throw usage(`${where} is not a list of texts`)
+}
+
+/** Another transport than UDP would be another path through the NAT; measuring UDP instead would be a guess. */
+function readServer(text: string): ServerUri {
+  const uri = parseServerUri(text)
+  const protocol = uriProtocol(uri)
+  if (protocol === 'udp') return uri
+  const { transport: _, ...rest } = uri
+  // The default port of TLS is no port of the UDP side.
+  const fix =
+    protocol === 'tcp'
+      ? formatServerUri(rest)
+      : formatServerUri({ scheme: 'stun', host: uri.host, hostKind: uri.hostKind })
+  throw usage(
+    `${formatServerUri(uri)} is reached by ${protocol.toUpperCase()}, but a NAT's behaviour is measured over UDP`,
+    `give ${fix}, if the server listens on UDP too`,
+  )
+}
+
+function checkLocalAddress(ip: IpAddress, families: readonly AddressFamily[] | undefined, isPublic: boolean): void {
+  const own = familyOf(ip)
+  if (families && !families.includes(own)) {
+    const only = families.join(' and ')
+    throw usage(
+      `the local address ${ip} is an IPv${own} address, but only IPv${only} was asked for`,
+      `use --family ${own}, or a local IPv${only} address`,
+    )
+  }
+  if (isPublic && scopeOf(ip) === 'loopback') {
+    throw usage(
+      `from the local address ${ip} nothing but this machine can be reached`,
+      'leave --local out, or give an address of the interface that leads to the internet',
+    )
+  }
 }
 
 function readFamilies(value: unknown, where: string): AddressFamily[] {

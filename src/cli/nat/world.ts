@@ -14,6 +14,8 @@ export interface NatWorld {
 
 export interface SelfTestRun {
   readonly server: string
+  /** Why it could not run; null: it ran. */
+  readonly problem: string | null
   readonly observations: readonly FamilyObservations[]
 }
 
@@ -36,15 +38,28 @@ export function machine(): NatWorld {
 const primaryIp = '127.0.0.1'
 const alternateIp = '127.0.0.2'
 
+const name = `${primaryIp} and ${alternateIp}`
+
+const loopbackUp = 'bring it up with both addresses (ip link set lo up; on macOS: ifconfig lo0 alias 127.0.0.2)'
+
+const letPass = 'let the firewall of this machine pass UDP on the loopback interface'
+
+/** Without its server the self-test can't pass: that is its result, and the network's failure stays the news. */
+function couldNotRun(error: unknown): SelfTestRun {
+  if (!(error instanceof NatcheckError)) throw error
+  const fix = error.code === 'BAD_ADDRESS' ? loopbackUp : error.fix
+  return { server: name, problem: `${error.message}${fix === undefined ? '' : ` — ${fix}`}`, observations: [] }
+}
+
 async function selfTest(ports: Ports, signal: AbortSignal): Promise<SelfTestRun> {
-  const name = `${primaryIp} and ${alternateIp}`
+  // Binding works on an interface that is down, but nothing ever arrives there.
+  if (!ports.network.interfaces().some(({ ip }) => ip === primaryIp))
+    return { server: name, problem: `the loopback interface is down — ${loopbackUp}`, observations: [] }
   let server: StunServer
   try {
     server = await startStunServer(ports.network, { primaryIp, alternateIp })
   } catch (error) {
-    // Without its server the self-test can't pass: that is its result, and the network's failure stays the news.
-    if (error instanceof NatcheckError) return { server: name, observations: [] }
-    throw error
+    return couldNotRun(error)
   }
   try {
     const observations = await probeNat(ports, {
@@ -55,10 +70,15 @@ async function selfTest(ports: Ports, signal: AbortSignal): Promise<SelfTestRun>
       hairpin: false,
       lifetime: false,
       fragments: false,
+      ports: false,
       router: false,
       signal,
     })
-    return { server: name, observations }
+    const silent = observations.every(({ exchanges }) => exchanges.every(({ replies }) => replies.length === 0))
+    const problem = silent && !signal.aborted ? `nothing comes through between them — ${letPass}` : null
+    return { server: name, problem, observations }
+  } catch (error) {
+    return couldNotRun(error)
   } finally {
     server.close()
   }

@@ -1,31 +1,34 @@
 /** From one family's observations to its findings. Pure: a saved report is analysed by the same function. */
+import { type ClassicNatType, scopeOf } from '../../core/index.ts'
 import { type FamilyFinding, type Finding, inconclusive, notTested, observed } from './behaviors.ts'
-import { answer, estimatePath, find, ipOf } from './evidence.ts'
+import { answer, find, ipOf, isOuter, outward } from './evidence.ts'
 import { judgeFragments } from './fragments.ts'
 import { judgeHairpinning } from './hairpinning.ts'
 import { judgeLifetime } from './lifetime.ts'
 import { judgeMapping } from './mapping.ts'
-import type { FamilyObservations } from './observations.ts'
+import type { AddressText, ExchangeObservation, FamilyObservations } from './observations.ts'
 import { type Attempt, hasAnswered, judgeAttempt } from './plan.ts'
 import { analyseWan } from './port-mapping/index.ts'
 import { judgePooling, judgePortAssignment } from './ports.ts'
 import { decisiveServer, firstMapping, isUdpBlocked, judgeServers } from './servers.ts'
 
 export function analyseFamily(observations: FamilyObservations): FamilyFinding {
-  const { exchanges, endedAtMs } = observations
+  const { endedAtMs } = observations
+  const exchanges = outward(observations.exchanges)
   const first = firstMapping(exchanges)
-  const mapped = answer(first)?.mapped ?? null
+  const seen = answer(first)?.mapped ?? null
+  const forged = seen !== null && seen === first?.local && isForged(seen, first.to)
+  const mapped = forged ? null : seen
   const local = first?.local ?? null
   const behindNat = mapped === null ? null : mapped !== local
   const udpBlocked = isUdpBlocked(observations)
   const server = decisiveServer(observations)
-  const path = estimatePath(exchanges)
-  const attempt = server === undefined ? undefined : judgeAttempt(exchanges, server, endedAtMs, path, udpBlocked)
-  const unanswered = whyNothing(observations, udpBlocked)
+  const attempt = server === undefined ? undefined : judgeAttempt(exchanges, server, endedAtMs, udpBlocked)
+  const unanswered = forged ? inconclusive(forgery) : whyNothing(observations, udpBlocked)
 
   const mapping = mapped === null ? unanswered : judgeMapping(exchanges)
-  const filtering = mapped === null ? unanswered : (attempt?.filtering.finding ?? tooLossy(observations, server))
-  const classic = attempt?.classic.finding ?? (mapped === null ? unanswered : tooLossy(observations, server))
+  const filtering = mapped === null ? unanswered : (attempt?.filtering.finding ?? cutShort(server))
+  const classic = classicOf(attempt, mapping, mapped === null ? unanswered : cutShort(server))
   const rfc3489 = { ...classic, trace: attempt?.classic.trace ?? [] }
   return {
     local,
@@ -39,10 +42,10 @@ export function analyseFamily(observations: FamilyObservations): FamilyFinding {
     pooling: mapped === null ? unanswered : judgePooling(exchanges, behindNat),
     lifetime: judgeLifetime(observations, behindNat),
     cgnat: judgeCgnat(observations, mapped),
-    alg: judgeAlg(observations),
+    alg: judgeAlg(observations, forged),
     fragments: judgeFragments(observations),
     nat64: judgeNat64(observations),
-    confidence: confidenceOf(mapping, filtering, attempt),
+    confidence: confidenceOf(mapping, filtering, attempt, exchanges),
     disagreement: disagreementOf(mapping, rfc3489),
     udpBlocked,
     servers: judgeServers(observations),
@@ -61,13 +64,28 @@ function whyNothing(observations: FamilyObservations, udpBlocked: boolean): Find
   return inconclusive(some ? 'a server answered one socket, and the others not' : 'no server answered')
 }
 
-function tooLossy({ exchanges }: FamilyObservations, server: number | undefined): Finding<never> {
-  const control = find(exchanges, 'filtering-1', server)
-  if (!control) return inconclusive('no server offers RFC 5780, so it was not tested')
-  const answers = Math.min(control.replies.length, control.sentAtMs.length)
-  return inconclusive(
-    `time ran out before loss could be told from filtering: ${answers} of ${control.sentAtMs.length} control requests were answered`,
-  )
+function cutShort(server: number | undefined): Finding<never> {
+  if (server === undefined) return inconclusive('no server offers RFC 5780, so it was not tested')
+  return inconclusive('time ran out before it could be told')
+}
+
+const forgery =
+  'the server’s answer names our own private address, which can’t be what it sees: something in between rewrites it'
+
+/** A private address never reaches a public server untranslated; an answer that names it was rewritten on the way. */
+const isForged = (mapped: AddressText, server: AddressText): boolean =>
+  scopeOf(ipOf(server)) === 'global' && !isOuter(mapped)
+
+/** "Symmetric" where the mapping was seen to be one and the same means that something expired or moved in between. */
+function classicOf(
+  attempt: Attempt | undefined,
+  mapping: FamilyFinding['mapping'],
+  otherwise: Finding<never>,
+): Finding<ClassicNatType> {
+  const finding = attempt?.classic.finding ?? otherwise
+  const steady = mapping.value === 'endpoint-independent' || mapping.value === 'none'
+  if (finding.value !== 'symmetric' || !steady) return finding
+  return inconclusive(`${finding.why}, yet other servers saw one mapping throughout: it changed during the test`)
 }
 
 function judgeCgnat(
@@ -80,7 +98,8 @@ function judgeCgnat(
   return analyseWan(router, { reflexiveIp, localIp, localInterface: localInterface ?? undefined })
 }
 
-function judgeAlg({ exchanges }: FamilyObservations): Finding<boolean> {
+function judgeAlg({ exchanges }: FamilyObservations, forged: boolean): Finding<boolean> {
+  if (forged) return observed(true, forgery)
   for (const exchange of exchanges) {
     const reply = answer(exchange)
     if (!reply || reply.mappedPlain === null) continue
@@ -101,9 +120,12 @@ function confidenceOf(
   mapping: FamilyFinding['mapping'],
   filtering: FamilyFinding['filtering'],
   attempt: Attempt | undefined,
+  exchanges: readonly ExchangeObservation[],
 ): FamilyFinding['confidence'] {
   if (mapping.kind !== 'observed' || filtering.kind !== 'observed') return 'low'
-  return attempt?.filtering.proved ? 'high' : 'medium'
+  const control = attempt && find(exchanges, 'filtering-1', attempt.server)
+  const answered = (control?.replies.length ?? 0) / Math.max(1, control?.sentAtMs.length ?? 0)
+  return answered >= 2 / 3 ? 'high' : 'medium'
 }
 
 /** RFC 3489's flowchart ends at "full cone" when test II comes in, without ever comparing mappings. */
@@ -112,9 +134,6 @@ function disagreementOf(mapping: FamilyFinding['mapping'], classic: FamilyFindin
   const dependent = mapping.value !== 'none' && mapping.value !== 'endpoint-independent'
   if (classic.value === 'full-cone' && dependent) {
     return `RFC 3489 says full cone because it never compares mappings once test II comes in; the mapping is ${mapping.value}, so for hole punching this NAT is symmetric`
-  }
-  if (classic.value === 'symmetric' && !dependent) {
-    return `RFC 3489 says symmetric because test I' saw another mapping on the filtering socket, yet the mapping socket kept one: the mapping changed during the test`
   }
   return null
 }

@@ -2,15 +2,18 @@
  * From exchanges to outcomes. "No answer" is a measurement: it counts as silence only when control requests,
  * sent just as often on the same way, were answered often enough that loss can't explain it.
  */
+import { parseAddress, scopeOf } from '../../core/index.ts'
 import type { AddressText, ExchangeObservation, ReplyObservation, TestName } from './observations.ts'
-import { acceptedDoubt, horizonMs, type PathEstimate } from './pacing.ts'
+import { acceptedDoubt, type PathEstimate } from './pacing.ts'
 
-/** RTTs over all exchanges; undefined while nothing was answered. */
+/** RTTs to a server's primary address over these exchanges; undefined while nothing was answered. */
 export function estimatePath(exchanges: readonly ExchangeObservation[]): PathEstimate | undefined {
   let exact: PathEstimate | undefined
   let upperBound = Number.POSITIVE_INFINITY
-  for (const { sentAtMs, replies, to, change } of exchanges) {
-    const reply = change === 'none' ? replies.find(({ from }) => from === to) : undefined
+  for (const exchange of exchanges) {
+    if (exchange.test !== 'mapping-1' && exchange.test !== 'filtering-1') continue
+    const { sentAtMs } = exchange
+    const reply = answer(exchange)
     if (reply === undefined || sentAtMs[0] === undefined) continue
     const rtt = Math.max(0.01, reply.atMs - sentAtMs[0])
     upperBound = Math.min(upperBound, rtt)
@@ -22,20 +25,19 @@ export function estimatePath(exchanges: readonly ExchangeObservation[]): PathEst
   return upperBound === Number.POSITIVE_INFINITY ? undefined : { minRttMs: upperBound, maxRttMs: upperBound }
 }
 
-/** The first success response from where it should come. */
+/** The first success response from where it should come, with an address in it. */
 export function answer(exchange: ExchangeObservation | undefined): ReplyObservation | undefined {
   if (!exchange) return undefined
-  return exchange.replies.find((reply) => reply.from === exchange.to && reply.errorCode === null)
+  return exchange.replies.find(({ from, errorCode, mapped }) => from === exchange.to && errorCode === null && mapped)
 }
 
 /** How often a request was sent long enough ago, and how many of those were answered. */
-interface Tally {
+export interface Tally {
   readonly sent: number
   readonly answered: number
 }
 
-function tally(exchange: ExchangeObservation, nowMs: number, path: PathEstimate): Tally {
-  const horizon = horizonMs(path)
+function tally(exchange: ExchangeObservation, nowMs: number, horizon: number): Tally {
   const due = exchange.sentAtMs.filter((sent) => sent <= nowMs - horizon)
   // Each answer is credited to the oldest transmission that it can belong to.
   let answered = 0
@@ -48,6 +50,15 @@ function tally(exchange: ExchangeObservation, nowMs: number, path: PathEstimate)
     }
   }
   return { sent: due.length, answered }
+}
+
+/** As it stands now: an answer counts at once, a transmission without one only when its time has passed. */
+export function standing(exchange: ExchangeObservation | undefined, nowMs: number, horizon: number, fromMs = 0): Tally {
+  if (!exchange) return { sent: 0, answered: 0 }
+  const sent = exchange.sentAtMs.filter((at) => at >= fromMs)
+  const answered = Math.min(sent.length, exchange.replies.filter(({ atMs }) => atMs > fromMs).length)
+  const due = sent.filter((at) => at <= nowMs - horizon).length
+  return { sent: Math.max(due, answered), answered }
 }
 
 /**
@@ -63,28 +74,34 @@ export function doubt(unanswered: number, control: Tally): number {
 }
 
 /**
- * Is `exchange` silent beyond doubt? Only transmissions in [fromMs, …) count.
- * `control` is the exchange that shows how much the way loses.
+ * Is `exchange` silent beyond doubt? `horizon` is how long after sending an answer may still arrive; only
+ * transmissions in [fromMs, …) count. `control` is the exchange that shows how much the way loses.
  */
 export function isSilent(
   exchange: ExchangeObservation,
   control: ExchangeObservation,
   nowMs: number,
-  path: PathEstimate,
+  horizon: number,
   fromMs: number = Number.NEGATIVE_INFINITY,
 ): boolean {
-  const horizon = horizonMs(path)
   let unanswered = 0
   for (const sent of exchange.sentAtMs) if (sent >= fromMs && sent <= nowMs - horizon) unanswered++
-  return doubt(unanswered, tally(control, nowMs, path)) <= acceptedDoubt
+  return doubt(unanswered, tally(control, nowMs, horizon)) <= acceptedDoubt
 }
 
 /** Did the control lose so little that more rounds aren't needed: sending can pause until the answers are due. */
-export function enoughRounds(sent: number, control: ExchangeObservation, nowMs: number, path: PathEstimate): boolean {
-  const known = tally(control, nowMs, path)
-  // Those still under way are expected to be answered; when they aren't, this turns false again.
+export function enoughRounds(sent: number, control: ExchangeObservation, nowMs: number, horizon: number): boolean {
+  const known = tally(control, nowMs, horizon)
+  // Of those still under way as many are expected to be answered as of those before; when they aren't, this turns false.
   const pending = control.sentAtMs.length - known.sent
-  return doubt(sent, { sent: known.sent + pending, answered: known.answered + pending }) <= acceptedDoubt
+  const expected = Math.floor(pending * (known.sent > 0 ? known.answered / known.sent : 1))
+  return doubt(sent, { sent: known.sent + pending, answered: known.answered + expected }) <= acceptedDoubt
+}
+
+/** Has the way lost anything so far? */
+export function isLossy(control: ExchangeObservation, nowMs: number, horizon: number): boolean {
+  const { sent, answered } = tally(control, nowMs, horizon)
+  return answered < sent
 }
 
 export const find = (
@@ -95,10 +112,19 @@ export const find = (
   exchanges.find((exchange) => exchange.test === test && (server === undefined || exchange.server === server))
 
 /** IP part of an address text. */
-export const ipOf = (address: AddressText): string => {
-  const host = address.slice(0, address.lastIndexOf(':'))
-  return host.startsWith('[') ? host.slice(1, -1) : host
-}
+export const ipOf = (address: AddressText): string => parseAddress(address)?.ip ?? ''
 
 /** Port part of an address text. */
-export const portOf = (address: AddressText): number => Number(address.slice(address.lastIndexOf(':') + 1))
+export const portOf = (address: AddressText): number => parseAddress(address)?.port ?? 0
+
+/** Beyond every NAT, as far as an address can tell. Documentation ranges stand for the internet in laboratories. */
+export function isOuter(address: AddressText): boolean {
+  const scope = scopeOf(ipOf(address))
+  return scope === 'global' || scope === 'reserved'
+}
+
+/** Without the servers this side of the NAT, where some beyond it answered too: those see another address of us. */
+export function outward(exchanges: readonly ExchangeObservation[]): readonly ExchangeObservation[] {
+  const outer = exchanges.filter(({ to }) => isOuter(to))
+  return outer.some((exchange) => answer(exchange)) ? outer : exchanges
+}

@@ -5,12 +5,14 @@ import {
   changedAddress,
   changeRequest,
   encodeMessage,
+  type EncodableAttribute,
   errorCode,
   get,
   mappedAddress,
   Method,
   newTransactionId,
   otherAddress,
+  responsePort,
   type StunMessage,
   transactionKey,
   xorMappedAddress,
@@ -46,11 +48,20 @@ export interface BindingRequest {
   readonly bytes: Uint8Array
 }
 
-export function bindingRequest(random: Random, change: Change): BindingRequest {
+export function bindingRequest(random: Random, change: Change, port?: number): BindingRequest {
   const id = newTransactionId(random)
-  const attributes =
-    change === 'none' ? [] : [attribute(changeRequest, { changeIp: change === 'ip-and-port', changePort: true })]
+  const attributes: EncodableAttribute[] = []
+  if (change !== 'none') {
+    attributes.push(attribute(changeRequest, { changeIp: change === 'ip-and-port', changePort: true }))
+  }
+  if (port !== undefined) attributes.push(attribute(responsePort, port))
   return { id, bytes: encodeMessage({ class: 'request', method: Method.binding, transactionId: id, attributes }) }
+}
+
+/** RFC 8489 §6.3.2: a message that nobody answers. */
+export function bindingIndication(random: Random): BindingRequest {
+  const id = newTransactionId(random)
+  return { id, bytes: encodeMessage({ class: 'indication', method: Method.binding, transactionId: id }) }
 }
 
 export function newExchange(plan: ExchangePlan, request: BindingRequest): Exchange {
@@ -86,6 +97,7 @@ export function recordReply(exchange: Exchange, message: StunMessage, from: Tran
     mapped: mapped ? formatAddress(mapped) : null,
     mappedPlain: xor && plain ? formatAddress(plain) : null,
     otherAddress: other ? formatAddress(other) : null,
+    bytes: message.bytes.length,
     errorCode: message.class === 'error' ? (get(message, errorCode)?.code ?? 0) : null,
   })
 }

@@ -3,6 +3,7 @@ import {
   after,
   type DeliveryFailure,
   earliest,
+  formatAddress,
   type Instant,
   parseAddress,
   type Random,
@@ -12,9 +13,9 @@ import {
 } from '../../core/index.ts'
 import { decodeMessage } from '../../wire/index.ts'
 import type { TransactionBudget } from './budget.ts'
-import { enoughRounds, find } from './evidence.ts'
+import { enoughRounds, estimatePath, find, isLossy } from './evidence.ts'
 import {
-  type BindingRequest,
+  bindingIndication,
   bindingRequest,
   type Exchange,
   exchangeKey,
@@ -23,9 +24,11 @@ import {
   type Stopwatch,
   toObservation,
 } from './exchange.ts'
+import { judgeMapping } from './mapping.ts'
 import type { AddressText, ExchangeObservation } from './observations.ts'
-import { blindScheduleMs, horizonMs, retransmitMs, roundMs, streamCheckAfterMs } from './pacing.ts'
-import { type Plan, plan, type Want } from './plan.ts'
+import { farHorizon } from './filtering.ts'
+import { blindScheduleMs, deadAfterMs, horizonMs, retransmitMs, roundMs, streamCheckAfterMs } from './pacing.ts'
+import { type Plan, type PlanInput, plan, type Want } from './plan.ts'
 
 export type ProbeInput =
   | { readonly kind: 'socket-opened'; readonly socket: string; readonly local: TransportAddress }
@@ -49,6 +52,8 @@ export interface FamilyProbeOptions {
   readonly budget: TransactionBudget
   /** How many places of the budget to leave to a more urgent family. */
   readonly reserve: () => number
+  /** Further sockets for the port assignment; `required`: the run waits for them. */
+  readonly ports: PlanInput['ports']
   readonly random: Random
   readonly stopwatch: Stopwatch
   readonly timeoutMs: number
@@ -57,6 +62,13 @@ export interface FamilyProbeOptions {
 /** Public servers raced at first, and added each time when none of them answers. */
 const raceWidth = 2
 const widenAfterMs = 350
+/** Widened later than this the last ones would have no time to answer before the network is taken for silent. */
+const widenings = 2
+
+/** New transactions of a whole run against one server: what the port assignment has to leave room for. */
+export const transactionsOfARun = 10
+/** The same where the mapping is known to be one for all: the way is then opened for the proofs without RESPONSE-PORT. */
+const transactionsOfASteadyRun = 8
 
 export const companionSocket = (server: number): string => `reachability-${server}`
 
@@ -65,7 +77,7 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   readonly #exchanges: Exchange[] = []
   readonly #byKey = new Map<string, Exchange>()
   readonly #sockets = new Map<string, TransportAddress | 'opening'>()
-  readonly #requests = new Map<number, BindingRequest>()
+  readonly #unmatched = new Set<AddressText>()
   readonly #effects: ProbeEffect[] = []
   #startedAt: Instant | undefined
   #widened = 0
@@ -102,9 +114,18 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     return this.#exchanges.map(toObservation)
   }
 
-  /** Transactions begun so far, repeats and shared ones not counted. */
-  get begun(): number {
-    return new Set(this.#exchanges.map(({ bytes }) => bytes)).size
+  /** Sources of STUN messages that answered nothing we had asked. */
+  get unmatched(): readonly AddressText[] {
+    return [...this.#unmatched]
+  }
+
+  /** New transactions of the verdict that may still come. */
+  get needs(): number {
+    if (this.#finished) return 0
+    const begun = this.#exchanges.filter(({ test }) => test !== 'reachability' && test !== 'port-assignment').length
+    const mapping = judgeMapping(this.#exchanges).value
+    const steady = mapping === 'endpoint-independent' || mapping === 'none'
+    return Math.max(0, (steady ? transactionsOfASteadyRun : transactionsOfARun) - begun)
   }
 
   /** Servers that were sent to. */
@@ -119,6 +140,7 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     if (!decoded.ok || decoded.value.class === 'request' || decoded.value.class === 'indication') return
     const exchange = this.#byKey.get(exchangeKey(socket, decoded.value.transactionId))
     if (exchange) recordReply(exchange, decoded.value, from, this.#options.stopwatch.arrival(now))
+    else this.#unmatched.add(formatAddress(from))
   }
 
   #fail(socket: string, { to, reason, detail }: DeliveryFailure, now: Instant): void {
@@ -132,94 +154,114 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   #step(now: Instant): void {
     this.#startedAt ??= now
     const runningMs = now - this.#startedAt
-    const current = this.#plan(now)
+    const current = this.#plan(now, this.#startedAt)
     if (current.settled || runningMs >= this.#options.timeoutMs) {
       this.#finished = true
       this.#effects.push({ kind: 'finished' })
       return
     }
-    if (current.silent) this.#whileSilent(runningMs)
     this.#wakeAt = after(this.#startedAt, this.#options.timeoutMs)
-    if (current.silent) this.#wakeBy(after(now, 50))
+    if (current.silent) this.#whileSilent(runningMs, now)
     const nowMs = this.#options.stopwatch.at(now)
-    for (const want of current.wants) this.#pursue(want, current, now, nowMs)
-    // Whatever else is due, time must go on.
-    if (this.#wakeAt <= now) this.#wakeAt = after(now, 0.1)
+    for (const want of current.wants) this.#pursue(want, now, nowMs)
+    this.#wakeWhenSilenceRipens(now, nowMs)
+    // Whatever is due, time must go on, and by more than rounding takes away.
+    const soonest = after(now, 0.1)
+    if (this.#wakeAt < soonest) this.#wakeAt = soonest
   }
 
-  #plan(now: Instant): Plan {
-    const { servers, exclusive, stopwatch } = this.#options
+  #plan(now: Instant, startedAt: Instant): Plan {
+    const { servers, exclusive, stopwatch, ports } = this.#options
     const nowMs = stopwatch.started ? stopwatch.at(now) : 0
-    return plan({ servers, exclusive, asked: this.asked, exchanges: this.#exchanges, nowMs })
+    const startedMs = stopwatch.started ? stopwatch.at(startedAt) : 0
+    return plan({ servers, exclusive, ports, asked: this.asked, exchanges: this.#exchanges, nowMs, startedMs })
   }
 
-  #whileSilent(runningMs: number): void {
+  #whileSilent(runningMs: number, now: Instant): void {
     if (runningMs >= streamCheckAfterMs && !this.#triedStreams) {
       this.#triedStreams = true
       this.#effects.push({ kind: 'try-streams' })
     }
-    this.#widened = Math.floor(runningMs / widenAfterMs)
+    this.#widened = Math.min(widenings, Math.floor(runningMs / widenAfterMs))
+    this.#wakeBy(after(now, 50))
   }
 
   #wakeBy(at: Instant): void {
     this.#wakeAt = earliest(this.#wakeAt, at)
   }
 
-  #pursue(want: Want, current: Plan, now: Instant, nowMs: number): void {
+  /** Nothing happens when an answer fails to come, so the moments from which that counts have to be looked out for. */
+  #wakeWhenSilenceRipens(now: Instant, nowMs: number): void {
+    for (const server of this.asked) {
+      const own = this.#exchanges.filter((exchange) => exchange.server === server)
+      const path = estimatePath(own)
+      if (!path) continue
+      const near = horizonMs(path)
+      const far = farHorizon(own, near) ?? near
+      for (const { test, sentAtMs, replies } of own) {
+        if (test === 'reachability' || (replies.length > 0 && test !== 'filtering-1')) continue
+        const last = sentAtMs[sentAtMs.length - 1] ?? 0
+        for (const moment of [last + near, last + far, (sentAtMs[0] ?? 0) + deadAfterMs]) {
+          if (moment + 0.1 > nowMs) this.#wakeBy(after(now, moment + 0.1 - nowMs))
+        }
+      }
+    }
+  }
+
+  #pursue(want: Want, now: Instant, nowMs: number): void {
+    const exchange = this.#exchanges.find(
+      (it) => it.test === want.test && it.server === want.server && it.socket === want.socket,
+    )
+    if (!exchange && !this.#mayBegin(want, now)) return
     const socket = this.#sockets.get(want.socket)
     if (socket === undefined) {
       this.#sockets.set(want.socket, 'opening')
       this.#effects.push({ kind: 'open-socket', socket: want.socket })
     }
     if (socket === undefined || socket === 'opening') return
-    const exchange = this.#exchanges.find(
-      (it) => it.test === want.test && it.server === want.server && it.socket === want.socket,
-    )
     if (!exchange) return this.#begin(want, socket, now)
-    const due = this.#dueMs(exchange, current, nowMs)
+    const due = this.#dueMs(exchange, nowMs)
     if (due === undefined) return
     if (due <= nowMs + 0.01) {
-      if (want.test === 'mapping-1') this.#repeatAlongside(want.server, now)
+      if (want.test === 'mapping-1') this.#indicate(want, now)
       this.#send(exchange, now)
-      this.#wakeBy(after(now, Math.max(0.1, (this.#dueMs(exchange, current, nowMs) ?? nowMs) - nowMs)))
+      this.#wakeBy(after(now, Math.max(0.1, (this.#dueMs(exchange, nowMs) ?? nowMs) - nowMs)))
     } else this.#wakeBy(after(now, due - nowMs))
+  }
+
+  #mayBegin({ test, optional }: Want, now: Instant): boolean {
+    const { budget, reserve } = this.#options
+    const kept = reserve() + (test === 'port-assignment' ? this.needs : 0)
+    const free = budget.nextFree(now, kept)
+    if (free === undefined) return true
+    // What is optional is taken along or left; it is no reason to wake for.
+    if (optional !== true) this.#wakeBy(free)
+    return false
   }
 
   #begin(want: Want, local: TransportAddress, now: Instant): void {
     const to = parseAddress(want.to)
-    if (!to) return
-    // The same bytes from further sockets are the same transaction for the server: no new work, no new id.
-    const shared =
-      want.test === 'port-assignment' || want.test === 'mapping-1' ? this.#requests.get(want.server) : undefined
-    if (!shared && !this.#options.budget.tryTake(now, this.#options.reserve())) {
-      this.#wakeBy(this.#options.budget.nextFree(now, this.#options.reserve()) ?? after(now, 20))
-      return
-    }
-    const request = shared ?? bindingRequest(this.#options.random, want.change)
+    if (!to || !this.#options.budget.tryTake(now, this.#options.reserve())) return
+    const request = bindingRequest(this.#options.random, want.change, want.responsePort)
     const exchange = this.#add(newExchange({ ...want, local, to }, request))
-    if (want.test === 'mapping-1') {
-      this.#requests.set(want.server, request)
-      this.#alongside(want, request, to, now)
-    }
+    if (want.test === 'mapping-1') this.#indicate(want, now)
     this.#send(exchange, now)
     this.#wakeBy(after(now, 1))
-    // One after another, so that the order of the NAT's new mappings is known.
-    if (want.test === 'port-assignment') this.#wakeBy(after(now, 2))
   }
 
-  /** The same request over the connected companion socket, which learns what ICMP has to say. */
-  #alongside(want: Want, request: BindingRequest, to: TransportAddress, now: Instant): void {
+  /**
+   * Over the connected companion socket, which alone learns what ICMP has to say. An indication provokes ICMP errors as a
+   * request does, and is no transaction: nobody has to answer it. Repeated, since routers limit how many errors they send.
+   */
+  #indicate(want: Want, now: Instant): void {
     const socket = companionSocket(want.server)
     const local = this.#sockets.get(socket)
-    if (local === undefined || local === 'opening') return
+    const to = parseAddress(want.to)
+    if (!to || local === undefined || local === 'opening') return
+    const known = this.#exchanges.find((it) => it.socket === socket)
+    if (known?.failure) return
     const plan = { test: 'reachability', server: want.server, socket, local, to, change: 'none' } as const
-    this.#send(this.#add(newExchange(plan, request)), now)
-  }
-
-  /** Until it has heard something: the first ICMP error may get lost, or a router's limit on them be used up. */
-  #repeatAlongside(server: number, now: Instant): void {
-    const exchange = this.#exchanges.find((it) => it.test === 'reachability' && it.server === server)
-    if (exchange && exchange.replies.length === 0 && !exchange.failure) this.#send(exchange, now)
+    this.#send(known ?? this.#add(newExchange(plan, bindingIndication(this.#options.random))), now)
   }
 
   #add(exchange: Exchange): Exchange {
@@ -235,25 +277,32 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   }
 
   /** When a request leaves again, in milliseconds of the run; undefined: not until something else happens. */
-  #dueMs(exchange: Exchange, { path }: Plan, nowMs: number): number | undefined {
+  #dueMs(exchange: Exchange, nowMs: number): number | undefined {
     const { sentAtMs, test, server } = exchange
     const first = sentAtMs[0] ?? nowMs
     const last = sentAtMs[sentAtMs.length - 1] ?? nowMs
+    const path = estimatePath(this.#exchanges.filter((it) => it.server === server))
     if (!path) {
       const wait = blindScheduleMs[sentAtMs.length]
       return wait === undefined ? undefined : first + wait
     }
     const control = find(this.#exchanges, 'filtering-1', server)
     const opener = test === 'filtering-3' ? 'open-port' : 'open-alternate'
-    const opened = test.startsWith('filtering-') ? find(this.#exchanges, opener, server) : undefined
-    if (control && test.startsWith('filtering-') && (test === 'filtering-1' || !opened)) {
+    const isRound = test === 'filtering-1' || test === 'filtering-2' || test === 'filtering-3'
+    const opened = isRound ? find(this.#exchanges, opener, server) : undefined
+    if (control && isRound && (test === 'filtering-1' || !opened)) {
+      const horizon = horizonMs(path)
       // All that are sure to be needed have left: wait for their answers before sending more.
-      if (enoughRounds(sentAtMs.length, control, nowMs, path)) return Math.max(last + horizonMs(path) + 0.1, nowMs + 1)
+      if (enoughRounds(sentAtMs.length, control, nowMs, horizon)) return Math.max(last + horizon + 0.1, nowMs + 1)
       return last + roundMs(path)
     }
     // Proof wanted: along with the packet that opened the way, then as often as that one.
     const since = opened ? sentAtMs.filter((sent) => sent >= (opened.sentAtMs[0] ?? 0)) : sentAtMs
     if (since.length === 0) return nowMs
-    return last + (since.length < 3 ? retransmitMs(path) : roundMs(path))
+    const patient = since.length < 3 && !(control && isLossy(control, nowMs, horizonMs(path)))
+    return last + (patient ? retransmitMs(path) : Math.max(leisurelyMs, roundMs(path)))
   }
 }
+
+/** Between the repeats of a request that three have not got answered, or that leaves on a lossy way. */
+const leisurelyMs = 45

@@ -15,7 +15,7 @@ import {
 } from '../../core/index.ts'
 import { looksLikeStun } from '../../wire/index.ts'
 import type { TransactionBudget } from './budget.ts'
-import { estimatePath } from './evidence.ts'
+import { estimatePath, isOuter } from './evidence.ts'
 import type { Stopwatch } from './exchange.ts'
 import { companionSocket, FamilyProbe, type ProbeEffect, type ProbeInput } from './family-probe.ts'
 import { probeFragments } from './fragments.ts'
@@ -46,8 +46,10 @@ export interface SharedByFamilies {
   readonly needs: Map<AddressFamily, () => number>
 }
 
-/** A full run against one server: three mapping tests, three filtering tests, two openings. */
-export const transactionsOfARun = 8
+/** Taken along while the verdict is made: they never make it wait. */
+const fewPorts = 3
+/** With the two other sockets enough to tell parity from chance (1 in 4,000). */
+const morePorts = 10
 
 export class FamilyRun {
   localIp: IpAddress | null = null
@@ -91,6 +93,7 @@ export class FamilyRun {
     const { localIp } = this.#options
     const usable = localIp === undefined || localIp.includes(':') === (this.#family === 6)
     if (!usable) return
+    let leadsOut = false
     for (const [index, server] of this.#servers.entries()) {
       const to = server.address === null ? undefined : parseAddress(server.address)
       if (!to) continue
@@ -98,7 +101,9 @@ export class FamilyRun {
         const own = localIp === undefined ? {} : { ip: localIp }
         const endpoint = await this.#ports.network.connectDatagram(to, own, this.#handlers(companionSocket(index)))
         this.#companions.set(index, endpoint)
-        this.localIp ??= endpoint.local.ip
+        // The address that leads out counts, where the list has servers on this side of the NAT as well.
+        if (this.localIp === null || (!leadsOut && isOuter(server.address ?? ''))) this.localIp = endpoint.local.ip
+        leadsOut ||= isOuter(server.address ?? '')
       } catch (error) {
         if (!(error instanceof NatcheckError) || error.code === 'BAD_ADDRESS') throw error
         this.#servers[index] = { ...server, address: null, problem: { code: error.code, message: error.message } }
@@ -115,13 +120,14 @@ export class FamilyRun {
       companions: new Map([...this.#companions].map(([index, { local }]) => [index, local])),
       exclusive,
       budget,
+      ports: this.#options.ports ? { count: morePorts, required: true } : { count: fewPorts, required: false },
       reserve: () => (this.#family === 6 ? (needs.get(4)?.() ?? 0) : 0),
       random,
       stopwatch,
       timeoutMs,
     })
     this.#machine = machine
-    needs.set(this.#family, () => Math.max(0, transactionsOfARun - machine.begun))
+    needs.set(this.#family, () => machine.needs)
     this.#stage('probing', null)
     if (this.#family === 6) this.#lookForNat64()
     await new Promise<void>((resolve, reject) => {
@@ -217,7 +223,7 @@ export class FamilyRun {
     const { hairpin, lifetime, fragments, signal } = this.#options
     const exchanges = this.#machine?.observations() ?? []
     const server = decisiveServer(this.observations())
-    const path = estimatePath(exchanges)
+    const path = estimatePath(exchanges.filter((exchange) => exchange.server === server))
     const serverAddress = parseAddress((server !== undefined && this.#servers[server]?.address) || '')
     if (server === undefined || !path || !serverAddress || this.localIp === null || signal?.aborted) return
     const { stopwatch, budget } = this.#shared
@@ -237,11 +243,9 @@ export class FamilyRun {
       onProgress,
     })
     this.#requester = requester
-    const asked = (hairpin && behindNat) || (lifetime && behindNat) || fragments
     if (hairpin && behindNat) this.#hairpin = await probeHairpin(requester)
     if (fragments) await probeFragments(requester)
     if (lifetime && behindNat) this.#lifetime = await probeLifetime(requester)
-    if (asked) this.#endedAtMs = stopwatch.at(this.#ports.clock.now())
   }
 
   observations(): FamilyObservations {
@@ -256,6 +260,7 @@ export class FamilyRun {
       exchanges,
       streams: [...this.#streams],
       notStun: [...this.#notStun],
+      unmatched: this.#machine?.unmatched ?? [],
       router: this.#router?.snapshot() ?? [],
       hairpinArrivals: this.#hairpin,
       lifetime: this.#lifetime,

@@ -1,46 +1,57 @@
 /**
- * Filtering behaviour (RFC 5780 §4.4) of one virgin socket towards one server, with two controls that the RFC
- * doesn't have: how much the way loses, and whether the server can answer from its other addresses at all.
+ * Filtering behaviour (RFC 5780 §4.4) of one virgin socket towards one server, with the controls that the RFC
+ * doesn't have: how much the way loses, how long the server's other address takes to answer, and whether the
+ * server can answer from there at all.
  */
 import type { FilteringBehavior } from '../../core/index.ts'
 import { alternateOf, mixAddress } from './alternate.ts'
 import { type Finding, inconclusive, observed } from './behaviors.ts'
-import { answer, find, isSilent } from './evidence.ts'
+import { answer, doubt, estimatePath, find, isSilent, standing } from './evidence.ts'
 import type { AddressText, ExchangeObservation, TestName } from './observations.ts'
-import type { PathEstimate } from './pacing.ts'
+import { acceptedFarDoubt, deadAfterMs, horizonMs, mostRounds } from './pacing.ts'
+import { type Proof, prove } from './proof.ts'
 
 /**
- * What a request has shown so far. `ignored`: answered, but from where it was sent to, as if nothing had been
- * asked; `misdirected`: answered from yet another address; `refused`: an error response.
+ * What a request has shown so far. `quiet`: silent for as long as the server itself takes to answer, while its other
+ * address may take longer. `ignored`: answered from where it was sent to, as if nothing had been asked; `misdirected`:
+ * answered from yet another address; `refused`: an error response.
  */
-export type Outcome = 'pending' | 'answered' | 'silent' | 'ignored' | 'misdirected' | 'refused'
-
-/**
- * Once our own packet has opened the way from the alternate address, a server that honours CHANGE-REQUEST is
- * heard. `impossible`: the NAT maps that destination elsewhere, so that nothing was opened for the answer.
- */
-type Proof = 'pending' | 'proved' | 'failed' | 'dead' | 'impossible'
+export type Outcome = 'pending' | 'quiet' | 'answered' | 'silent' | 'ignored' | 'misdirected' | 'refused'
 
 export interface FilteringState {
-  /** undefined: more packets may still change it. */
+  /** undefined: more packets, or more time, may still change it. */
   readonly finding: Finding<FilteringBehavior> | undefined
   readonly test2: Outcome
   readonly test3: Outcome
   /** Which tests are worth sending (again). */
   readonly wanted: readonly TestName[]
-  /** Was the server's ability to answer from elsewhere proved wherever silence was taken for filtering? */
-  readonly proved: boolean
+  /** What disqualifies the server; null while nothing does. */
+  readonly unfit: string | null
+}
+
+/** What the judgement looks at. `near` and `far` are how long answers from the two addresses may take. */
+export interface View {
+  readonly exchanges: readonly ExchangeObservation[]
+  readonly control: ExchangeObservation
+  readonly nowMs: number
+  readonly alternate: AddressText
+  readonly near: number
+  /** undefined until the alternate address has answered. */
+  readonly far: number | undefined
 }
 
 const phaseOne: readonly TestName[] = ['filtering-1', 'filtering-2', 'filtering-3']
 
+export const dishonesty: Readonly<Record<'ignored' | 'misdirected' | 'refused', string>> = {
+  ignored: 'it ignores CHANGE-REQUEST and answers from the address it was asked at',
+  misdirected: 'it answers CHANGE-REQUEST from an address other than the one it announced',
+  refused: 'it offers an alternate address but refuses CHANGE-REQUEST',
+}
+
+const isDishonest = (outcome: Outcome): outcome is keyof typeof dishonesty => Object.hasOwn(dishonesty, outcome)
+
 /** `nowMs` on the clock of the observations. */
-export function judgeFiltering(
-  all: readonly ExchangeObservation[],
-  server: number,
-  nowMs: number,
-  path: PathEstimate | undefined,
-): FilteringState {
+export function judgeFiltering(all: readonly ExchangeObservation[], server: number, nowMs: number): FilteringState {
   const exchanges = all.filter((exchange) => exchange.server === server)
   const control = find(exchanges, 'filtering-1')
   const primary = (control ?? find(exchanges, 'mapping-1'))?.to
@@ -49,75 +60,136 @@ export function judgeFiltering(
     test2: 'pending',
     test3: 'pending',
     wanted: phaseOne,
-    proved: false,
+    unfit: null,
   }
+  const path = estimatePath(exchanges)
   if (!primary || !path) return pending
   const alternate = alternateOf(exchanges, server, primary)
   if (alternate === undefined) return pending
-  const settle = (why: string): FilteringState => ({ ...pending, finding: inconclusive(why), wanted: [] })
-  if (alternate === null) return settle('the server does not offer RFC 5780, so filtering was not tested')
-  if (alternate.problem) return settle(`the server is unfit for the test: ${alternate.problem}`)
+  if (alternate === null) {
+    return {
+      ...pending,
+      finding: inconclusive('the server does not offer RFC 5780, so filtering was not tested'),
+      wanted: [],
+    }
+  }
+  if (alternate.problem) return disqualify(pending, alternate.problem)
   if (!control) return pending
 
-  const view: View = { exchanges, control, nowMs, path, alternate: alternate.address }
+  const near = horizonMs(path)
+  const view = { exchanges, control, nowMs, alternate: alternate.address, near, far: farHorizon(exchanges, near) }
   const test2 = outcome(view, 'filtering-2', alternate.address)
   const test3 = outcome(view, 'filtering-3', mixAddress(control.to, alternate.address))
-  const dishonest = [test2, test3].find((it) => it === 'ignored' || it === 'misdirected' || it === 'refused')
-  if (dishonest) return { ...settle(`the server is unfit for the test: ${dishonesty[dishonest]}`), test2, test3 }
-  return conclude(view, test2, test3)
+  const state = { ...pending, test2, test3 }
+  const dishonest = [test2, test3].find(isDishonest)
+  if (dishonest) return disqualify(state, dishonesty[dishonest])
+  const judged = conclude(view, state)
+  return judged.finding === undefined && isHopeless(view) ? tooLossy(view, judged) : judged
 }
 
-interface View {
-  readonly exchanges: readonly ExchangeObservation[]
-  readonly control: ExchangeObservation
-  readonly nowMs: number
-  readonly path: PathEstimate
-  readonly alternate: AddressText
-}
-
-export const dishonesty: Readonly<Record<'ignored' | 'misdirected' | 'refused', string>> = {
-  ignored: 'it ignores CHANGE-REQUEST and answers from the address it was asked at',
-  misdirected: 'it answers CHANGE-REQUEST from an address other than the one it announced',
-  refused: 'it offers an alternate address but refuses CHANGE-REQUEST',
-}
-
-function conclude(view: View, test2: Outcome, test3: Outcome): FilteringState {
-  const state = { test2, test3, wanted: [], proved: true }
+function conclude(view: View, state: FilteringState): FilteringState {
+  const { test2, test3 } = state
   if (test2 === 'answered') {
-    return { ...state, finding: observed('endpoint-independent', `an answer from ${view.alternate} came in unasked`) }
+    const why = `an answer from ${view.alternate} came in unasked`
+    return { ...state, finding: observed('endpoint-independent', why), wanted: [] }
   }
-  const open: TestName[] = phaseOne.filter(
+  const rounds: TestName[] = phaseOne.filter(
     (test) => test === 'filtering-1' || (test === 'filtering-2' ? test2 : test3) === 'pending',
   )
-  if (test2 === 'pending') return { ...state, finding: undefined, wanted: open, proved: false }
-
-  const proof2 = proof(view, 'filtering-2', 'open-alternate')
-  if (proof2 === 'dead' || proof2 === 'failed') return { ...state, ...verdict(view, 'address-dependent', [proof2]) }
-  const wanted: TestName[] = test3 === 'pending' ? open : []
-  if (proof2 === 'pending') wanted.push('open-alternate', 'filtering-2')
-  if (test3 === 'answered' && proof2 !== 'pending') {
-    return { ...state, ...verdict(view, 'address-dependent', [proof2]) }
+  if (test2 === 'pending') return { ...state, wanted: rounds }
+  const wanted: TestName[] = test3 === 'pending' ? rounds : []
+  if (view.far === undefined) {
+    if (isDead(view)) return disqualify(state, `its alternate address ${view.alternate} does not answer`)
+    return { ...state, wanted: [...wanted, 'mapping-3'] }
   }
-  const proof3 = test3 === 'silent' ? proof(view, 'filtering-3', 'open-port') : 'pending'
-  if (test3 === 'silent' && proof3 === 'pending') wanted.push('open-port', 'filtering-3')
-  if (proof2 === 'pending' || proof3 === 'pending') return { ...state, finding: undefined, wanted, proved: false }
-  return { ...state, ...verdict(view, 'address-and-port-dependent', [proof2, proof3]) }
+  if (test2 === 'quiet') return { ...state, wanted }
+  return concludeSilence(view, state, wanted)
 }
 
-function verdict(
-  view: View,
-  value: FilteringBehavior,
-  proofs: readonly Proof[],
-): { finding: Finding<FilteringBehavior>; proved: boolean } {
-  const unfit = (why: string) => ({ finding: inconclusive(`the server is unfit for the test: ${why}`), proved: false })
-  if (proofs.includes('dead')) return unfit(`its alternate address ${view.alternate} does not answer`)
-  if (proofs.includes('failed')) {
-    return unfit('it does not answer CHANGE-REQUEST from its other addresses even where the way for that is open')
-  }
+/** Test II was kept out, or never answered: the server has to show that it was the former. */
+function concludeSilence(view: View, state: FilteringState, rounds: readonly TestName[]): FilteringState {
+  const { test3 } = state
+  const proof2 = prove(view, 'alternate')
+  if (isFailed(proof2)) return disqualify(state, failures[proof2.result](view.alternate))
+  const wanted = [...rounds, ...proof2.wanted]
+  if (test3 === 'answered' && proof2.result === 'proved') return kept(view, state, 'address-dependent')
+  if (test3 !== 'silent') return { ...state, wanted }
+  const proof3 = prove(view, 'port')
+  if (isFailed(proof3)) return disqualify(state, failures[proof3.result](mixAddress(view.control.to, view.alternate)))
+  if (proof2.result === 'proved' && proof3.result === 'proved') return kept(view, state, 'address-and-port-dependent')
+  return { ...state, wanted: [...wanted, ...proof3.wanted] }
+}
+
+const failures: Readonly<Record<'dead' | 'failed' | 'unproved', (address: AddressText) => string>> = {
+  dead: (address) => `its address ${address} does not answer`,
+  failed: (address) => `it does not answer CHANGE-REQUEST from ${address} even where the way for that is open`,
+  unproved: (address) =>
+    `whether it answers CHANGE-REQUEST from ${address} can't be shown behind this NAT, as it does not honour RESPONSE-PORT`,
+}
+
+const isFailed = (proof: Proof): proof is Proof & { result: keyof typeof failures } =>
+  Object.hasOwn(failures, proof.result)
+
+/** The silence was filtering, unless the way from the other address loses so much more that it explains it after all. */
+function kept(view: View, state: FilteringState, value: FilteringBehavior): FilteringState {
+  const openedAt = find(view.exchanges, 'open-alternate')?.sentAtMs[0] ?? view.nowMs
+  const changed = find(view.exchanges, 'filtering-2')
+  const unanswered = changed?.sentAtMs.filter((sent) => sent < openedAt).length ?? 0
+  const far = view.far ?? view.near
+  const stands = [
+    ...(['mapping-2', 'mapping-3', 'open-alternate'] as const).map((test) =>
+      standing(find(view.exchanges, test), view.nowMs, far),
+    ),
+    standing(answerable(view) ? changed : undefined, view.nowMs, far, openedAt),
+  ]
+  const sent = stands.reduce((sum, it) => sum + it.sent, 0)
+  const answered = stands.reduce((sum, it) => sum + it.answered, 0)
+  if (doubt(unanswered, { sent, answered }) > acceptedFarDoubt) return { ...state, wanted: ['open-alternate'] }
   const { sentAtMs, replies } = view.control
   const heard = value === 'address-dependent' ? 'only from the server’s own IP' : 'only from where we had sent to'
   const why = `answers came in ${heard}, while ${Math.min(replies.length, sentAtMs.length)} of ${sentAtMs.length} control requests were answered`
-  return { finding: observed(value, why), proved: !proofs.includes('impossible') }
+  return { ...state, finding: observed(value, why), wanted: [] }
+}
+
+/** Test II's repeats after the opening can come back only where the NAT maps both destinations alike. */
+const answerable = (view: View): boolean =>
+  answer(find(view.exchanges, 'open-alternate'))?.mapped === answer(view.control)?.mapped
+
+function disqualify(state: FilteringState, why: string): FilteringState {
+  return { ...state, finding: inconclusive(`the server is unfit for the test: ${why}`), wanted: [], unfit: why }
+}
+
+function isHopeless({ exchanges, control }: View): boolean {
+  const opener = find(exchanges, 'open-alternate')
+  return control.sentAtMs.length >= mostRounds || (opener?.sentAtMs.length ?? 0) >= mostRounds
+}
+
+function tooLossy({ control }: View, state: FilteringState): FilteringState {
+  const answered = Math.min(control.replies.length, control.sentAtMs.length)
+  const why = `too many packets are lost to tell loss from filtering: ${answered} of ${control.sentAtMs.length} control requests were answered`
+  return { ...state, finding: inconclusive(why), wanted: [] }
+}
+
+/** How long an answer from the alternate address may take, from the requests that went there directly. */
+export function farHorizon(exchanges: readonly ExchangeObservation[], near: number): number | undefined {
+  const rtts = (['mapping-2', 'mapping-3', 'open-alternate'] as const).flatMap((test) => {
+    const exchange = find(exchanges, test)
+    const reply = answer(exchange)
+    return reply && exchange?.sentAtMs[0] !== undefined ? [reply.atMs - exchange.sentAtMs[0]] : []
+  })
+  return rtts.length === 0 ? undefined : Math.max(near, 1.3 * Math.min(...rtts) + 20)
+}
+
+function isDead(view: View): boolean {
+  const asked = (['mapping-2', 'mapping-3'] as const).flatMap((test) => find(view.exchanges, test) ?? [])
+  return (
+    asked.length > 0 &&
+    asked.every(
+      (exchange) =>
+        view.nowMs - (exchange.sentAtMs[0] ?? view.nowMs) >= deadAfterMs &&
+        isSilent(exchange, view.control, view.nowMs, view.near),
+    )
+  )
 }
 
 /** Outcome of a CHANGE-REQUEST test that should be answered from `expected`, before our own packets opened the way. */
@@ -134,22 +206,6 @@ function outcome(view: View, test: 'filtering-2' | 'filtering-3', expected: Addr
   }
   // The way was opened only after the silence had been established.
   if (openedAt !== undefined) return 'silent'
-  return isSilent(exchange, view.control, view.nowMs, view.path) ? 'silent' : 'pending'
-}
-
-function proof(view: View, test: 'filtering-2' | 'filtering-3', opener: 'open-alternate' | 'open-port'): Proof {
-  const opening = find(view.exchanges, opener)
-  const openedAt = opening?.sentAtMs[0]
-  if (!opening || openedAt === undefined) return 'pending'
-  const changed = find(view.exchanges, test)
-  const proved = changed?.replies.some(({ atMs, from }) => atMs > openedAt && from === opening.to)
-  const mapped = answer(opening)?.mapped
-  if (!mapped) {
-    if (!isSilent(opening, view.control, view.nowMs, view.path)) return 'pending'
-    return proved ? 'proved' : 'dead'
-  }
-  if (proved) return 'proved'
-  if (mapped !== answer(view.control)?.mapped) return 'impossible'
-  if (!changed) return 'pending'
-  return isSilent(changed, view.control, view.nowMs, view.path, openedAt) ? 'failed' : 'pending'
+  if (!isSilent(exchange, view.control, view.nowMs, view.near)) return 'pending'
+  return view.far !== undefined && isSilent(exchange, view.control, view.nowMs, view.far) ? 'silent' : 'quiet'
 }

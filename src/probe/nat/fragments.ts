@@ -20,8 +20,15 @@ export function judgeFragments({ exchanges }: FamilyObservations): Finding<'pass
   const control = find(exchanges, 'fragment-control')
   const padded = find(exchanges, 'fragment')
   if (!control || !padded) return notTested('opt in with --fragments')
-  if (answer(padded))
-    return observed('pass', `a request and its answer of ${paddingBytes} bytes each came through in fragments`)
+  const reply = answer(padded)
+  if (reply && reply.bytes < paddingBytes / 2) {
+    return inconclusive('a request went out in fragments, but the server does not pad its answer (RFC 5780 §7.6)')
+  }
+  if (reply)
+    return observed(
+      'pass',
+      `a request of ${paddingBytes} bytes and an answer of ${reply.bytes} came through in fragments`,
+    )
   if (padded.replies.length > 0) return inconclusive('the server refuses PADDING')
   if (!answer(control)) return inconclusive('the server stopped answering')
   return observed(

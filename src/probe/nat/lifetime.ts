@@ -103,12 +103,13 @@ export function judgeLifetime({ lifetime }: FamilyObservations, behindNat: boole
     )
   }
   const { alive, dead } = bounds(lifetime)
+  if (dead === undefined && alive === 0) return inconclusive('the search was ended before anything was known')
   if (dead === undefined)
     return observed(alive, `a mapping survived ${seconds(alive)} of silence, the longest that was tried`)
   if (alive === 0)
     return observed(0, `a mapping was gone after ${seconds(dead)} of silence, the shortest that was tried`)
   return observed(
-    Math.floor(alive),
+    Math.floor(alive * 10) / 10,
     `a mapping survived ${seconds(alive)} of silence and was gone after ${seconds(dead)}`,
   )
 }

@@ -1,8 +1,8 @@
 /** Mapping behaviour (RFC 4787 §4.1) from the reflexive addresses that different destinations saw of one socket. */
 import type { MappingBehavior } from '../../core/index.ts'
 import { type Finding, inconclusive, observed } from './behaviors.ts'
-import { answer, ipOf } from './evidence.ts'
-import type { AddressText, ExchangeObservation } from './observations.ts'
+import { ipOf, outward } from './evidence.ts'
+import type { AddressText, ExchangeObservation, ReplyObservation } from './observations.ts'
 
 /** One destination, and the mapping it saw. */
 interface Sighting {
@@ -10,15 +10,27 @@ interface Sighting {
   readonly mapped: AddressText
 }
 
-/** The mappings of the mapping socket, in the order of its exchanges. */
+/** Sightings further apart than this, in milliseconds, may show an old mapping and a new one rather than two of a kind. */
+const comparableMs = 300
+
+/** The mapping exchange whose last answer is too old to be compared with the newest ones; to be asked again. */
+export const isStale = (exchange: ExchangeObservation, exchanges: readonly ExchangeObservation[]): boolean => {
+  const newest = Math.max(...exchanges.filter(isMapping).map(({ sentAtMs }) => sentAtMs[0] ?? 0))
+  const last = lastAnswer(exchange)
+  return last !== undefined && last.atMs < newest - comparableMs
+}
+
+const isMapping = ({ test }: ExchangeObservation): boolean => test.startsWith('mapping-')
+
+const lastAnswer = (exchange: ExchangeObservation): ReplyObservation | undefined =>
+  exchange.replies.findLast(({ from, errorCode, mapped }) => from === exchange.to && errorCode === null && mapped)
+
+/** The mappings of the mapping socket as its destinations saw them at about the same time. */
 function sightings(exchanges: readonly ExchangeObservation[]): readonly Sighting[] {
-  const seen: Sighting[] = []
-  for (const exchange of exchanges) {
-    if (!exchange.test.startsWith('mapping-')) continue
-    const mapped = answer(exchange)?.mapped
-    if (mapped) seen.push({ to: exchange.to, mapped })
-  }
-  return seen
+  return exchanges.filter(isMapping).flatMap((exchange) => {
+    const mapped = lastAnswer(exchange)?.mapped
+    return mapped && !isStale(exchange, exchanges) ? [{ to: exchange.to, mapped }] : []
+  })
 }
 
 /**
@@ -26,10 +38,10 @@ function sightings(exchanges: readonly ExchangeObservation[]): readonly Sighting
  * the same; telling address-dependent from address-and-port-dependent needs two ports of one IP.
  */
 export function judgeMapping(exchanges: readonly ExchangeObservation[]): Finding<MappingBehavior | 'none'> {
-  const seen = sightings(exchanges)
+  const seen = sightings(outward(exchanges))
   const first = seen[0]
   if (!first) return inconclusive('no server told a reflexive address')
-  const local = exchanges.find(({ test }) => test === 'mapping-1')?.local
+  const local = exchanges.find(({ test, to }) => test === 'mapping-1' && to === first.to)?.local
   if (seen.every(({ mapped }) => mapped === local))
     return observed('none', `the server sees ${first.mapped}, our own address`)
 

@@ -15,16 +15,20 @@ export type Change = 'none' | 'port' | 'ip-and-port'
 
 /**
  * Which test an exchange belongs to. P and A are the server's primary and alternate IP, p and a its ports.
- *   reachability      P:p from a connected socket, which alone hears ICMP errors
+ *   reachability      a Binding indication to P:p from a connected socket: nobody answers it, but the socket alone
+ *                     hears the ICMP errors that it causes
  *   mapping-1         P:p from the mapping socket: RFC 5780 §4.3 test I
  *   mapping-2         A:p from the mapping socket: test II
  *   mapping-3         A:a from the mapping socket: test III
  *   filtering-1       P:p from the filtering socket: RFC 5780 §4.4 test I, and the loss control. RFC 3489 test I
  *   filtering-2       P:p asking for the answer from A:a: RFC 5780 test II. RFC 3489 test II
  *   filtering-3       P:p asking for the answer from P:a: RFC 5780 test III. RFC 3489 test III
- *   open-alternate    A:a from the filtering socket, after test II stayed silent: RFC 3489 test I′, and the proof that
- *                     the server can answer from there once the way is open
- *   open-port         P:a from the filtering socket, the same proof for test III
+ *   open-alternate    A:a from the filtering socket, after test II stayed silent: it opens the way from there, so that
+ *                     the server can prove that it answers from there
+ *   open-port         P:a from the filtering socket, the same for test III
+ *   prove-alternate   where the NAT maps A:a to another port: test II once more, asking for the answer to that port
+ *                     (RESPONSE-PORT), which is open for A:a
+ *   prove-port        test III in the same way
  *   port-assignment   P:p from one more virgin socket
  *   hairpin           to our own mapped address
  *   lifetime-create, lifetime-probe   RFC 5780 §4.6
@@ -40,6 +44,8 @@ export type TestName =
   | 'filtering-3'
   | 'open-alternate'
   | 'open-port'
+  | 'prove-alternate'
+  | 'prove-port'
   | 'port-assignment'
   | 'hairpin'
   | 'lifetime-create'
@@ -56,6 +62,8 @@ export interface ReplyObservation {
   readonly mappedPlain: AddressText | null
   /** OTHER-ADDRESS, or CHANGED-ADDRESS of an RFC 3489 server. */
   readonly otherAddress: AddressText | null
+  /** Size of the datagram. */
+  readonly bytes: number
   /** Code of an error response, such as 420. */
   readonly errorCode: number | null
 }
@@ -115,6 +123,8 @@ export interface FamilyObservations {
   readonly streams: readonly StreamObservation[]
   /** Sources of datagrams that were not STUN. */
   readonly notStun: readonly AddressText[]
+  /** Sources of STUN messages that answered nothing we had asked. */
+  readonly unmatched: readonly AddressText[]
   /** What the router says of its own WAN address; empty when not asked. */
   readonly router: readonly RouterObservation[]
   /** A datagram's arrival at one of our own sockets through the NAT, for the hairpin test. */
@@ -122,7 +132,7 @@ export interface FamilyObservations {
   readonly lifetime: readonly LifetimeTrial[]
   /** RFC 7050: the NAT64 prefix found through ipv4only.arpa; undefined: not looked for. */
   readonly nat64Prefix?: string | null
-  /** When the last test ended. */
+  /** When the verdict stood; the opt-in tests come after. */
   readonly endedAtMs: number
 }
 

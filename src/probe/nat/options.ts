@@ -22,6 +22,8 @@ export interface NatProbeOptions {
   readonly hairpin: boolean
   readonly lifetime: boolean
   readonly fragments: boolean
+  /** Ask from further sockets to tell how the NAT chooses ports; takes a second more. */
+  readonly ports: boolean
   /** Ask the router for its WAN address (UPnP, NAT-PMP, PCP), once a server has answered. */
   readonly router: boolean
   readonly onProgress?: ((event: NatProgress) => void) | undefined

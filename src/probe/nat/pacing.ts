@@ -28,8 +28,14 @@ export const streamCheckAfterMs = 300
 /** Time for those: a TCP connect has its own SYN retransmission after 1 s. */
 export const streamCheckTimeoutMs = 1250
 
-/** How long a server that has not answered holds up a verdict to which it isn't needed. */
+/** How long a public server that has not answered holds up a verdict to which it isn't needed. */
 export const stragglerMs = (path: PathEstimate): number => Math.max(400, 2.5 * path.maxRttMs)
+
+/** The same for a server that the user named: a live one must not be called dead because others are nearer. */
+export const namedStragglerMs = (path: PathEstimate): number => Math.max(1000, 2.5 * path.maxRttMs)
+
+/** An address that answers nothing for so long, while the server's other one does, is taken for dead. */
+export const deadAfterMs = 1000
 
 /** Rounds of loss control: few RTTs, but never a burst (12 ms) and never slower than a person notices (40 ms). */
 export const roundMs = (path: PathEstimate): number => Math.min(40, Math.max(12, path.minRttMs / 2))
@@ -45,3 +51,12 @@ export const retransmitMs = (path: PathEstimate): number => Math.min(1.15 * path
  * control answered that takes twelve rounds: E[q^12] = 1/C(24,12) under a uniform prior for the loss q.
  */
 export const acceptedDoubt = 1e-6
+
+/**
+ * The same for loss on the way from the alternate address alone, which is rare enough to ask less: three answers
+ * from there without a loss rule it out (1/C(15,3) = 0.2 %), and they are there anyway.
+ */
+export const acceptedFarDoubt = 3e-3
+
+/** At 20 % loss each way some twenty rounds decide; where this many don't, more would not either. */
+export const mostRounds = 64

@@ -4,11 +4,11 @@
  */
 import { alternateOf, mixAddress } from './alternate.ts'
 import { type ClassicState, judgeClassic } from './classic.ts'
-import { answer, estimatePath, find, isSilent } from './evidence.ts'
+import { answer, estimatePath, find, isOuter, portOf } from './evidence.ts'
 import { type FilteringState, judgeFiltering } from './filtering.ts'
-import { judgeMapping } from './mapping.ts'
+import { isStale, judgeMapping } from './mapping.ts'
 import type { AddressText, Change, ExchangeObservation, TestName } from './observations.ts'
-import { type PathEstimate, silenceMs, stragglerMs } from './pacing.ts'
+import { namedStragglerMs, type PathEstimate, silenceMs, stragglerMs } from './pacing.ts'
 
 /** A request that should be under way now: started if it isn't, repeated when due. */
 export interface Want {
@@ -17,12 +17,15 @@ export interface Want {
   readonly socket: string
   readonly to: AddressText
   readonly change: Change
+  /** RESPONSE-PORT, where the answer is wanted elsewhere. */
+  readonly responsePort?: number
+  /** Taken along when there is room for it; the verdict doesn't wait for it to start. */
+  readonly optional?: boolean
 }
 
 export interface Plan {
   readonly wants: readonly Want[]
   readonly settled: boolean
-  readonly path: PathEstimate | undefined
   /** Has no server answered at all? */
   readonly silent: boolean
 }
@@ -33,12 +36,13 @@ export interface PlanInput {
   readonly asked: readonly number[]
   readonly exchanges: readonly ExchangeObservation[]
   readonly nowMs: number
+  /** When the run began. */
+  readonly startedMs: number
   /** Every server's state is to be known, not just the verdict. */
   readonly exclusive: boolean
+  /** Further virgin sockets for the port assignment; `required`: the run waits for them. */
+  readonly ports: { readonly count: number; readonly required: boolean }
 }
-
-/** Further virgin sockets for the port assignment: with the other three, enough to tell parity from chance (1 in 2,000). */
-const portSockets = 8
 
 export const filteringSocket = (server: number): string => `filtering-${server}`
 
@@ -47,23 +51,20 @@ export function plan(input: PlanInput): Plan {
   const path = estimatePath(exchanges)
   const alive = asked.filter((server) => hasAnswered(exchanges, server))
   const waiting = asked.filter((server) => !alive.includes(server) && mayStillAnswer(input, server, path))
-  const wants: Want[] = waiting.map((server) => want(input, 'mapping-1', server, 'mapping'))
-
-  const attempt = currentAttempt(input, alive, waiting, path)
-  if (attempt !== undefined) wants.push(...attempt.wants)
   // A mapping socket's own answer is needed even from a server that answered another socket.
-  for (const server of alive) {
-    const first = find(exchanges, 'mapping-1', server)
-    if (!answer(first) && mayStillAnswer(input, server, path)) wants.push(want(input, 'mapping-1', server, 'mapping'))
-  }
-  wants.push(...mappingWants(input, alive, path), ...portWants(input, alive, path))
+  const mute = alive.filter((server) => !answer(find(exchanges, 'mapping-1', server)))
+  const asking = [...waiting, ...mute.filter((server) => mayStillAnswer(input, server, path))]
+  const wants: Want[] = asking.map((server) => want(input, 'mapping-1', server, 'mapping'))
+
+  const attempt = currentAttempt(input, alive, waiting)
+  if (attempt) wants.push(...attempt.wants)
+  wants.push(...mappingWants(input, alive, attempt), ...portWants(input, alive))
 
   const silent = alive.length === 0
-  const undecided = attempt?.undecided ?? false
   const complete = attempt?.conclusive === true && judgeMapping(exchanges).kind === 'observed'
   const waitsForAnybody = waiting.length > 0 && (silent || input.exclusive || !complete)
-  const needed = wants.filter((it) => !waiting.includes(it.server))
-  return { wants, path, silent, settled: needed.length === 0 && !waitsForAnybody && !undecided }
+  const needed = wants.filter((it) => !waiting.includes(it.server) && it.optional !== true)
+  return { wants, silent, settled: needed.length === 0 && !waitsForAnybody && attempt?.undecided !== true }
 }
 
 export const hasAnswered = (exchanges: readonly ExchangeObservation[], server: number): boolean =>
@@ -75,14 +76,13 @@ export const hasFailed = (exchanges: readonly ExchangeObservation[], server: num
 
 function mayStillAnswer(input: PlanInput, server: number, path: PathEstimate | undefined): boolean {
   if (!hasAnswered(input.exchanges, server) && hasFailed(input.exchanges, server)) return false
+  // As long as nobody has answered, the time that counts is the network's, not the server's.
+  if (!path) return input.nowMs - input.startedMs < silenceMs
   const firstSent = find(input.exchanges, 'mapping-1', server)?.sentAtMs[0]
   if (firstSent === undefined) return true
-  return input.nowMs - firstSent < (path ? patience(input, path) : silenceMs)
+  const patience = input.exclusive ? namedStragglerMs(path) : stragglerMs(path)
+  return input.nowMs - firstSent < patience
 }
-
-/** A sole server is worth as much patience as the network itself. */
-const patience = (input: PlanInput, path: PathEstimate): number =>
-  input.asked.length > 1 ? stragglerMs(path) : Math.max(silenceMs, stragglerMs(path))
 
 function want(input: PlanInput, test: TestName, server: number, socket: string): Want {
   return { test, server, socket, to: input.servers[server] ?? '', change: 'none' }
@@ -103,11 +103,16 @@ export function judgeAttempt(
   exchanges: readonly ExchangeObservation[],
   server: number,
   nowMs: number,
-  path: PathEstimate | undefined,
   udpBlocked = false,
 ): Attempt {
-  const filtering = judgeFiltering(exchanges, server, nowMs, path)
+  const filtering = judgeFiltering(exchanges, server, nowMs)
   return { server, filtering, classic: judgeClassic(exchanges, server, filtering, udpBlocked) }
+}
+
+interface CurrentAttempt extends Attempt {
+  readonly wants: readonly Want[]
+  readonly undecided: boolean
+  readonly conclusive: boolean
 }
 
 /** The server under test, or the next one to test when the last turned out unfit. */
@@ -115,23 +120,26 @@ function currentAttempt(
   input: PlanInput,
   alive: readonly number[],
   waiting: readonly number[],
-  path: PathEstimate | undefined,
-): { wants: readonly Want[]; undecided: boolean; conclusive: boolean } | undefined {
+): CurrentAttempt | undefined {
   const { exchanges, nowMs } = input
   const tried = attempts(exchanges)
+  let unfit: CurrentAttempt | undefined
   for (const server of tried) {
-    const attempt = judgeAttempt(exchanges, server, nowMs, path)
     // A server that went silent altogether decides nothing; its silence ends with mayStillAnswer.
     if (!alive.includes(server) && !waiting.includes(server)) continue
-    if (attempt.filtering.finding === undefined || (alive.includes(server) && attempt.classic.finding === undefined)) {
-      return { wants: attemptWants(input, attempt), undecided: true, conclusive: false }
-    }
-    if (attempt.filtering.finding.kind === 'observed') return { wants: [], undecided: false, conclusive: true }
+    const attempt = judgeAttempt(exchanges, server, nowMs)
+    const { finding } = attempt.filtering
+    const undecided = finding === undefined || (alive.includes(server) && attempt.classic.finding === undefined)
+    if (undecided) return pursue(input, attempt)
+    unfit = { ...attempt, wants: [], undecided: false, conclusive: finding.kind === 'observed' }
+    if (unfit.conclusive) return unfit
   }
   const next = nextServer(input, alive, waiting, tried)
-  if (next === undefined) return undefined
-  const wants = attemptWants(input, judgeAttempt(exchanges, next, nowMs, path))
-  return { wants, undecided: true, conclusive: false }
+  return next === undefined ? unfit : pursue(input, judgeAttempt(exchanges, next, nowMs))
+}
+
+function pursue(input: PlanInput, attempt: Attempt): CurrentAttempt {
+  return { ...attempt, wants: attemptWants(input, attempt), undecided: true, conclusive: false }
 }
 
 function nextServer(
@@ -142,33 +150,55 @@ function nextServer(
 ): number | undefined {
   // With a sole server there is nothing to choose: its tests leave at once, a round trip earlier.
   if (input.asked.length === 1 && tried.length === 0) return waiting.length > 0 ? input.asked[0] : alive[0]
-  const fit = alive.find((server) => {
+  return preferOuter(input, alive).find((server) => {
     const alternate = alternateOf(input.exchanges, server, input.servers[server] ?? '')
     return !tried.includes(server) && alternate && alternate.problem === null
   })
-  return fit
+}
+
+/** Servers beyond the NAT first: one on this side of it has nothing to tell. */
+const preferOuter = (input: PlanInput, servers: readonly number[]): readonly number[] => {
+  const outer = servers.filter((server) => isOuter(input.servers[server] ?? ''))
+  return outer.length > 0 ? outer : servers
 }
 
 function attemptWants(input: PlanInput, { server, filtering, classic }: Attempt): readonly Want[] {
   const primary = input.servers[server] ?? ''
   const alternate = alternateOf(input.exchanges, server, primary)?.address ?? ''
-  const wants: Want[] = []
-  const tests = new Set([...filtering.wanted, ...classic.wanted])
-  for (const test of tests) {
-    const base = want(input, test, server, filteringSocket(server))
-    if (test === 'filtering-2') wants.push({ ...base, change: 'ip-and-port' })
-    else if (test === 'filtering-3') wants.push({ ...base, change: 'port' })
-    else if (test === 'open-alternate') wants.push({ ...base, to: alternate })
-    else if (test === 'open-port') wants.push({ ...base, to: mixAddress(primary, alternate) })
-    else wants.push(base)
+  const portOpenedBy = (opener: TestName): number => portOf(answer(find(input.exchanges, opener, server))?.mapped ?? '')
+  const details: Partial<Record<TestName, () => Partial<Want>>> = {
+    'mapping-3': () => ({ to: alternate, socket: 'mapping' }),
+    'filtering-2': () => ({ change: 'ip-and-port' }),
+    'filtering-3': () => ({ change: 'port' }),
+    'open-alternate': () => ({ to: alternate }),
+    'open-port': () => ({ to: mixAddress(primary, alternate) }),
+    'prove-alternate': () => ({ change: 'ip-and-port', responsePort: portOpenedBy('open-alternate') }),
+    'prove-port': () => ({ change: 'port', responsePort: portOpenedBy('open-port') }),
   }
-  return wants
+  const tests = [...new Set([...filtering.wanted, ...classic.wanted])]
+  const wants = tests.map(
+    (test): Want => ({
+      ...want(input, test, server, filteringSocket(server)),
+      ...details[test]?.(),
+    }),
+  )
+  // A server that limits its rate must not always drop the same one.
+  const turn = (find(input.exchanges, 'filtering-1', server)?.sentAtMs.length ?? 0) % Math.max(1, wants.length)
+  return [...wants.slice(turn), ...wants.slice(0, turn)]
 }
 
-/** Tests II and III of the mapping, where what is known doesn't decide it already. */
-function mappingWants(input: PlanInput, alive: readonly number[], path: PathEstimate | undefined): readonly Want[] {
-  if (judgeMapping(input.exchanges).kind === 'observed' || !path) return []
-  for (const server of alive) {
+/**
+ * Tests II and III of the mapping, where what is known doesn't decide it already. They wait for filtering test II: a
+ * firewall that filters by internal host would let its answer in once another socket has written to that address.
+ */
+function mappingWants(
+  input: PlanInput,
+  alive: readonly number[],
+  attempt: CurrentAttempt | undefined,
+): readonly Want[] {
+  if (judgeMapping(input.exchanges).kind === 'observed') return []
+  if (attempt?.undecided && attempt.filtering.test2 === 'pending') return []
+  for (const server of preferOuter(input, alive)) {
     const primary = input.servers[server] ?? ''
     const alternate = alternateOf(input.exchanges, server, primary)
     if (!alternate || alternate.problem || !answer(find(input.exchanges, 'mapping-1', server))) continue
@@ -178,34 +208,38 @@ function mappingWants(input: PlanInput, alive: readonly number[], path: PathEsti
       { ...second, to: mixAddress(alternate.address, primary) },
       { ...third, to: alternate.address },
     ]
-    const open = both.filter((it) => !isOver(input, it, path))
+    const first = find(input.exchanges, 'mapping-1', server)
+    const again = first && isStale(first, input.exchanges) && !isOver(input, second, false)
+    const open = both.filter((it) => !isOver(input, it))
+    if (again) open.push(want(input, 'mapping-1', server, 'mapping'))
     if (open.length > 0) return open
   }
   return []
 }
 
-/** Answered, or silent although the way loses too little to explain it. */
-function isOver(input: PlanInput, { test, server }: Want, path: PathEstimate): boolean {
+/** Answered, or given as much time as a server of the user's own gets. */
+function isOver(input: PlanInput, { test, server }: Want, endsWithAnswer = true): boolean {
   const exchange = find(input.exchanges, test, server)
-  if (!exchange) return false
-  if (answer(exchange)) return true
-  const control = find(input.exchanges, 'filtering-1', server)
-  if (control) return isSilent(exchange, control, input.nowMs, path)
-  return input.nowMs - (exchange.sentAtMs[0] ?? input.nowMs) > 2 * stragglerMs(path)
+  const firstSent = exchange?.sentAtMs[0]
+  if (firstSent === undefined) return false
+  const path = estimatePath(input.exchanges.filter((it) => it.server === server))
+  if (endsWithAnswer && answer(exchange)) return true
+  return !path || input.nowMs - firstSent > namedStragglerMs(path)
 }
 
-/** Behind a NAT: which ports do fresh sockets get? Each is asked at most three times; it never holds up the verdict for long. */
-function portWants(input: PlanInput, alive: readonly number[], path: PathEstimate | undefined): readonly Want[] {
-  const server = alive.find((it) => answer(find(input.exchanges, 'mapping-1', it)))
-  if (server === undefined || !path) return []
+/** Behind a NAT: which ports do fresh sockets get? Each is asked at most three times. */
+function portWants(input: PlanInput, alive: readonly number[]): readonly Want[] {
+  const { count, required } = input.ports
+  const server = preferOuter(input, alive).find((it) => answer(find(input.exchanges, 'mapping-1', it)))
+  if (server === undefined) return []
   const first = find(input.exchanges, 'mapping-1', server)
   if (answer(first)?.mapped === first?.local) return []
   const wants: Want[] = []
-  for (let i = 1; i <= portSockets; i++) {
+  for (let i = 1; i <= count; i++) {
     const socket = `port-${i}`
     const exchange = input.exchanges.find((it) => it.test === 'port-assignment' && it.socket === socket)
     if (exchange && (answer(exchange) || exchange.sentAtMs.length >= 3)) continue
-    wants.push(want(input, 'port-assignment', server, socket))
+    wants.push({ ...want(input, 'port-assignment', server, socket), optional: !exchange && !required })
   }
   return wants
 }

@@ -1,6 +1,6 @@
 /** Port assignment and IP pooling (RFC 4787 §4.1, §4.2) from the mappings of several virgin sockets. */
 import { type Finding, inconclusive, notTested, observed, type PortAssignment } from './behaviors.ts'
-import { answer, ipOf, portOf } from './evidence.ts'
+import { answer, ipOf, outward, portOf } from './evidence.ts'
 import type { AddressText, ExchangeObservation } from './observations.ts'
 
 interface NewMapping {
@@ -9,23 +9,31 @@ interface NewMapping {
   readonly createdAtMs: number
 }
 
+/** Nobody keeps two ports out of 65,535 by chance. */
+const preservationNeeds = 2
+/** Four ports in equal steps don't come about by chance either, not even in a block of 64. */
+const sequenceNeeds = 4
 /** Chance keeps the parity of ten ports once in a thousand times; of fewer, too often to claim anything. */
 const parityNeeds = 10
-const enough = 3
+/** A pool of two hides from eight sockets once in 128 times. */
+const poolingNeeds = 8
+/** Steps further apart than this look like chance. */
+const largestStep = 1024
 
-/** One entry a socket: the mapping its first destination saw, in order of creation. */
+/** The mappings that our packets created, one for each that a socket was seen under, in order of creation. */
 function newMappings(exchanges: readonly ExchangeObservation[]): readonly NewMapping[] {
-  const bySocket = new Map<string, NewMapping>()
-  for (const exchange of exchanges) {
+  const created = new Map<string, NewMapping>()
+  for (const exchange of outward(exchanges)) {
     const mapped = answer(exchange)?.mapped
     const createdAtMs = exchange.sentAtMs[0]
     if (!mapped || createdAtMs === undefined || exchange.test === 'hairpin') continue
-    const known = bySocket.get(exchange.socket)
+    const key = `${exchange.socket} ${mapped}`
+    const known = created.get(key)
     if (!known || createdAtMs < known.createdAtMs) {
-      bySocket.set(exchange.socket, { localPort: portOf(exchange.local), mapped, createdAtMs })
+      created.set(key, { localPort: portOf(exchange.local), mapped, createdAtMs })
     }
   }
-  return [...bySocket.values()].toSorted((a, b) => a.createdAtMs - b.createdAtMs)
+  return [...created.values()].toSorted((a, b) => a.createdAtMs - b.createdAtMs)
 }
 
 export function judgePortAssignment(
@@ -34,42 +42,41 @@ export function judgePortAssignment(
 ): Finding<PortAssignment> {
   if (behindNat === false) return notTested('there is no NAT that could assign ports')
   const mappings = newMappings(exchanges)
-  if (mappings.length < enough) return inconclusive(`only ${mappings.length} mappings were seen`)
+  if (mappings.length < preservationNeeds) return inconclusive(`only ${mappings.length} mappings were seen`)
   const ports = mappings.map(({ mapped }) => portOf(mapped))
   const kept = mappings.filter(({ localPort, mapped }) => localPort === portOf(mapped)).length
-  const of = `of ${mappings.length} sockets`
+  const of = `of ${mappings.length} mappings`
   if (kept === mappings.length) {
     return observed({ kind: 'preservation', delta: null, predictable: true }, `every one ${of} kept its port`)
   }
-  // Some ports may have been taken; keeping half by chance does not happen among 65,535.
-  if (kept * 2 > mappings.length) {
+  // Some ports may have been taken, by a socket's own earlier mappings above all.
+  if (kept * 3 > mappings.length) {
     return observed({ kind: 'preservation', delta: null, predictable: false }, `${kept} ${of} kept their port`)
   }
-  const span = Math.max(...ports) - Math.min(...ports)
-  if (span > 0 && span <= 8 * mappings.length) {
-    const delta = usualStep(ports)
-    return observed({ kind: 'sequential', delta, predictable: true }, `ports ${ports.join(', ')} in order of creation`)
-  }
+  const list = `ports ${ports.join(', ')} in order of creation`
+  const delta = mappings.length >= sequenceNeeds ? commonStep(ports) : undefined
+  if (delta !== undefined) return observed({ kind: 'sequential', delta, predictable: true }, list)
   if (mappings.every(({ localPort, mapped }) => localPort % 2 === portOf(mapped) % 2)) {
     if (mappings.length < parityNeeds) {
-      return inconclusive(`${mappings.length} ports kept their parity, too few to tell it from chance`)
+      return inconclusive(`${list} kept their parity; more are needed to tell that from chance (--ports)`)
     }
     return observed({ kind: 'parity', delta: null, predictable: false }, `every one ${of} kept its port's parity`)
   }
-  return observed({ kind: 'random', delta: null, predictable: false }, `ports ${ports.join(', ')} in order of creation`)
+  // A few ports close to each other may be a busy NAT's sequence or chance in a small block.
+  if (mappings.length < parityNeeds && Math.max(...ports) - Math.min(...ports) <= largestStep * 4) {
+    return inconclusive(`${list} are close, but not in equal steps; more would tell (--ports)`)
+  }
+  return observed({ kind: 'random', delta: null, predictable: false }, list)
 }
 
-/** The most frequent difference between neighbours. Sorted first: on the way to the NAT packets may overtake each other. */
-function usualStep(ports: readonly number[]): number {
-  const sorted = ports.toSorted((a, b) => a - b)
-  const counts = new Map<number, number>()
-  for (const [index, port] of sorted.entries()) {
-    const previous = sorted[index - 1]
-    if (previous !== undefined) counts.set(port - previous, (counts.get(port - previous) ?? 0) + 1)
-  }
-  const step = [...counts.entries()].toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? 0
-  const rising = (ports[ports.length - 1] ?? 0) >= (ports[0] ?? 0)
-  return rising ? step : -step
+/** The step from one new mapping to the next; others' mappings in between make it a small multiple. */
+function commonStep(ports: readonly number[]): number | undefined {
+  const steps = ports.slice(1).map((port, index) => port - (ports[index] ?? 0))
+  const step = Math.min(...steps.map(Math.abs))
+  if (step === 0 || step > largestStep) return undefined
+  const sign = Math.sign(steps[0] ?? 0)
+  const regular = steps.every((it) => Math.sign(it) === sign && it % step === 0 && Math.abs(it) <= 3 * step)
+  return regular ? sign * step : undefined
 }
 
 export function judgePooling(
@@ -80,7 +87,7 @@ export function judgePooling(
   const ips = newMappings(exchanges).map(({ mapped }) => ipOf(mapped))
   const distinct = new Set(ips)
   if (distinct.size > 1) return observed('arbitrary', `our sockets got the addresses ${[...distinct].join(', ')}`)
-  // A pool of two hides from eight sockets once in 128 times.
-  if (ips.length < 8) return inconclusive(`only ${ips.length} mappings were seen`)
-  return observed('paired', `all ${ips.length} sockets got ${ips[0]}`)
+  if (ips.length < poolingNeeds)
+    return notTested('opt in with --ports: few mappings got one address, which may be chance')
+  return observed('paired', `all ${ips.length} mappings got ${ips[0]}`)
 }

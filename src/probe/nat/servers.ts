@@ -21,8 +21,7 @@ export function judgeServers(observations: FamilyObservations): readonly ServerF
 
 function judged(observations: FamilyObservations, server: number): Attempt | undefined {
   if (!attempts(observations.exchanges).includes(server)) return undefined
-  const path = estimatePath(observations.exchanges)
-  return judgeAttempt(observations.exchanges, server, observations.endedAtMs, path)
+  return judgeAttempt(observations.exchanges, server, observations.endedAtMs)
 }
 
 function offersRfc5780(
@@ -46,12 +45,8 @@ function unfitness(
   if (!alternate) return null
   if (alternate.problem) return alternate.problem
   if (attempt) {
-    const { test2, test3, finding } = attempt.filtering
-    for (const outcome of [test2, test3]) {
-      if (outcome === 'ignored' || outcome === 'misdirected' || outcome === 'refused') return dishonesty[outcome]
-    }
-    const prefix = 'the server is unfit for the test: '
-    if (finding?.kind === 'inconclusive' && finding.why.startsWith(prefix)) return finding.why.slice(prefix.length)
+    const { unfit } = attempt.filtering
+    if (unfit !== null) return unfit
   }
   const silentAlternates = exchanges.filter(({ test }) => test === 'mapping-2' || test === 'mapping-3')
   if (silentAlternates.length > 0 && silentAlternates.every((exchange) => !answer(exchange))) {
@@ -67,11 +62,17 @@ function silence(observations: FamilyObservations, server: ServerObservation, in
   for (const { replies, to } of exchanges) {
     const error = replies.find(({ errorCode }) => errorCode !== null)
     if (error) return `it answers Binding requests with error ${error.errorCode}`
+    if (replies.some(({ from, mapped }) => from === to && mapped === null)) {
+      return 'it answers without saying what address it sees'
+    }
     const elsewhere = replies.find(({ from }) => from !== to)
     if (elsewhere) return `it answers from ${elsewhere.from} instead of ${to}, so its answers can't be trusted`
   }
   if (server.address !== null && observations.notStun.includes(server.address)) {
     return 'what answers there does not speak STUN'
+  }
+  if (server.address !== null && observations.unmatched.includes(server.address)) {
+    return 'it answers with other transaction ids than it is asked with'
   }
   const failure = exchanges.find((exchange) => exchange.failure)?.failure
   return failure ? failureInWords(failure) : 'no answer over UDP'
@@ -111,7 +112,9 @@ export function decisiveServer(observations: FamilyObservations): number | undef
 
 /** No server answers UDP, yet TCP gets through, or a firewall said so by ICMP. */
 export function isUdpBlocked(observations: FamilyObservations): boolean {
-  if (observations.servers.some((_, index) => hasAnswered(observations.exchanges, index))) return false
+  // Whatever comes back over UDP, an error or nonsense, shows that UDP is not blocked.
+  const { exchanges, notStun, unmatched } = observations
+  if (exchanges.some(({ replies }) => replies.length > 0) || notStun.length + unmatched.length > 0) return false
   const prohibited = observations.exchanges.some(({ failure }) => failure?.reason === 'admin-prohibited')
   return prohibited || observations.streams.some(({ connected }) => connected)
 }

@@ -28,7 +28,7 @@ async function locate(network: Network, uri: ServerUri, family: AddressFamily): 
   } catch (error) {
     if (!(error instanceof NatcheckError)) throw error
     // No address of this family is no problem of the server's.
-    if (error.code === 'USAGE') return base
+    if (error.code === 'USAGE' || error.code === 'NO_ADDRESS') return base
     return { ...base, problem: { code: error.code, message: error.message } }
   }
 }

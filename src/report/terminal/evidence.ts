@@ -14,7 +14,7 @@ interface Line {
 }
 
 const meanings: Record<TestName, string> = {
-  reachability: 'connected socket, which hears ICMP errors',
+  reachability: 'indication from a connected socket, which hears ICMP errors',
   'mapping-1': 'RFC 5780 mapping test I',
   'mapping-2': 'test II, to its other IP',
   'mapping-3': 'test III, to its other IP and port',
@@ -23,6 +23,8 @@ const meanings: Record<TestName, string> = {
   'filtering-3': 'test III, answer from its other port',
   'open-alternate': "opens the way from the other IP, RFC 3489 test I'",
   'open-port': 'opens the way from the other port',
+  'prove-alternate': 'has an answer sent to the open port: can it answer from its other IP?',
+  'prove-port': 'has an answer sent to the open port: can it answer from its other port?',
   'port-assignment': 'port of a new mapping',
   hairpin: 'to our own mapped address',
   'lifetime-create': 'new mapping',
@@ -45,11 +47,16 @@ export function renderEvidence(page: Page, observations: FamilyObservations): vo
     ({ idleSeconds, alive }) =>
       `after ${idleSeconds} s idle: ${alive === null ? 'could not be told' : alive ? 'still open' : 'closed'}`,
   )
-  if (lines.length + streams.length + routers.length + trials.length === 0) return
+  const strangers = [
+    ...observations.notStun.map((from) => `${from} sent something that is not STUN`),
+    ...observations.unmatched.map((from) => `${from} sent STUN that answers nothing we asked`),
+  ]
+  const undated = [...streams, ...routers, ...trials, ...strangers]
+  if (lines.length + undated.length === 0) return
   page.heading(`Evidence IPv${observations.family} (milliseconds since the first packet)`)
   for (const { atMs, text } of lines.toSorted((a, b) => a.atMs - b.atMs))
     page.text(`${atMs.toFixed(1).padStart(9)}  `, text)
-  for (const text of [...streams, ...routers, ...trials]) page.text('           ', text)
+  for (const text of undated) page.text('           ', text)
 }
 
 /** RFC 3489's flowchart as it was walked: what went from where to where, and what came back. */

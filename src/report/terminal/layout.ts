@@ -26,9 +26,11 @@ export class Page {
     if (this.#lines.length > 0 && this.#lines.at(-1) !== '') this.#lines.push('')
   }
 
-  heading(title: string): void {
+  /** A line above what belongs to it, wrapped under the text behind `prefix`. */
+  heading(title: string, prefix = ''): void {
     this.blank()
-    this.#lines.push(this.#chalk.bold(title))
+    for (const [index, line] of wrap(title, this.#width - prefix.length).entries())
+      this.#lines.push(this.#chalk.bold(`${index === 0 ? prefix : ' '.repeat(prefix.length)}${line}`))
   }
 
   /** `✓ text`, wrapped under itself. */
@@ -40,9 +42,10 @@ export class Page {
     for (const line of rest) this.#lines.push(`${indent}  ${style(line)}`)
   }
 
-  /** `  ✓ label      text`, wrapped under the text. */
+  /** `  ✓ label      text`, wrapped under the text, which begins a line below a label that is too long. */
   row(mark: Mark | undefined, label: string, text: string, labelWidth: number): void {
-    const [first = '', ...rest] = wrap(text, this.#width - labelWidth - 6)
+    const lines = wrap(text, this.#width - labelWidth - 6)
+    const [first = '', ...rest] = label.length > labelWidth ? ['', ...lines] : lines
     const start = mark === undefined ? ' ' : this.#paint(mark)
     this.#lines.push(`  ${start} ${this.#chalk.dim(label.padEnd(labelWidth))}  ${first}`.trimEnd())
     for (const line of rest) this.#lines.push(`${' '.repeat(labelWidth + 6)}${line}`)

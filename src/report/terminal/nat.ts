@@ -52,7 +52,7 @@ function family(page: Page, name: string, nat: FamilyReport | null, verbose: boo
     page.text(`${name}  `, `not tested: ${nat.mapping.why}`)
     return
   }
-  page.heading(`${name}  ${addresses(nat)}`)
+  page.heading(addresses(nat), `${name}  `)
   if (nat.mapped !== null || verbose) behaviours(page, nat, verbose)
   else if (nat.rfc3489.kind === 'observed') page.row('bad', 'RFC 3489 type', nat.rfc3489.value, labelWidth)
   else
@@ -141,16 +141,17 @@ const causes = {
   other: 'failed',
 } as const
 
-function selfTest(page: Page, { passed, server, nat, unreachable }: SelfTest): void {
+function selfTest(page: Page, { passed, server, problem, nat, unreachable }: SelfTest): void {
   page.blank()
   if (passed) {
     page.marked(
       'good',
       `Self-test passed: the same check against natcheck's own STUN server on ${server} gave the right answer. This proves the tool and not the network.`,
     )
-  } else
+  } else if (problem !== null) page.marked('bad', `Self-test could not run on ${server}: ${problem}.`)
+  else
     page.marked('bad', `Self-test failed: the same check against natcheck's own STUN server on ${server} went wrong.`)
-  if (nat) behaviours(page, nat, false)
+  if (nat && problem === null) behaviours(page, nat, false)
   page.heading('Unreachable')
   for (const [why, uris] of byReason(unreachable)) page.marked('bad', `${why}: ${uris.join(', ')}`, { indent: 2 })
 }

@@ -77,7 +77,7 @@ describe('several servers', () => {
       probe: { exclusive: false },
     })
     expect(finding.filtering.value).toBe('address-and-port-dependent')
-    expect(tookMs).toBeLessThan(1000)
+    expect(tookMs).toBeLessThan(1300)
   })
 })
 
@@ -149,13 +149,16 @@ describe('silence', () => {
 
 describe('port assignment (RFC 4787 §4.2)', () => {
   it.each<[NatBehavior['portAssignment'], object]>([
-    ['preserve', { kind: 'preservation', predictable: true }],
+    ['preserve', { kind: 'preservation' }],
     ['sequential', { kind: 'sequential', delta: 3, predictable: true }],
     ['random', { kind: 'random', predictable: false }],
     ['parity', { kind: 'parity', predictable: false }],
   ])('%s', async (portAssignment, expected) => {
     for (const mapping of ['endpoint-independent', 'address-and-port-dependent'] as const) {
-      const { finding } = await virtualProbe({ behavior: { mapping, portAssignment, sequentialStep: 3 } })
+      const { finding } = await virtualProbe({
+        behavior: { mapping, portAssignment, sequentialStep: 3 },
+        probe: { ports: true },
+      })
       expect(finding.portAssignment.value).toMatchObject(expected)
     }
   })
@@ -166,7 +169,7 @@ describe('port assignment (RFC 4787 §4.2)', () => {
 
 it.each(['paired', 'arbitrary'] as const)('IP pooling: %s', async (pooling) => {
   const externalIps = ['80.0.0.1', '80.0.0.2', '80.0.0.3']
-  const { finding } = await virtualProbe({ behavior: { pooling }, externalIps })
+  const { finding } = await virtualProbe({ behavior: { pooling }, externalIps, probe: { ports: true } })
   expect(finding.pooling).toMatchObject({ kind: 'observed', value: pooling })
   expect(finding.mapping.value).toBe('endpoint-independent')
 })
@@ -253,7 +256,10 @@ describe('evidence', () => {
     expect(trace[0]?.reply).toMatchObject({ from: '50.0.0.1:3478' })
     expect(trace[1]?.reply).toBe(null)
     expect(trace[3]?.reply).toBe(null)
-    expect(new Set(trace.map(({ from }) => from)).size).toBe(1)
+    // I and I' from the mapping socket, II and III from the filtering socket.
+    expect(trace[0]?.from).toBe(trace[2]?.from)
+    expect(trace[1]?.from).toBe(trace[3]?.from)
+    expect(trace[0]?.from).not.toBe(trace[1]?.from)
   })
   it('says so where the classic view misleads', async () => {
     const behavior = { mapping: 'address-and-port-dependent', filtering: 'endpoint-independent' } as const

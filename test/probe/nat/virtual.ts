@@ -47,6 +47,7 @@ export function probeOptions(uris: readonly string[], over: Partial<NatProbeOpti
     hairpin: false,
     lifetime: false,
     fragments: false,
+    ports: false,
     router: false,
     ...over,
   }
