@@ -16,7 +16,7 @@ const ad = 'address-dependent'
 const apd = 'address-and-port-dependent'
 const unknown = { kind: 'inconclusive', value: null }
 
-const withTcp = ({ server }: HomeNetwork): void => void server.listenStream(443, () => ({ onData() {}, onClose() {} }))
+const withTcp = ({ server }: HomeNetwork): void => void server.acceptStreams(443, () => ({ onData() {}, onClose() {} }))
 
 /** As virtualProbe, with a server whose answers know the clock. */
 async function probeWith(
