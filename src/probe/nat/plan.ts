@@ -222,12 +222,21 @@ function mappingWants(
     if (mapped && mapped !== answer(first)?.mapped) {
       both.push({ ...second, to: mixAddress(alternate.address, primary) })
     }
-    const again = first && isStale(first, input.exchanges) && !isOver(input, third, false)
     const open = both.filter((it) => !isOver(input, it))
-    if (again) open.push(want(input, 'mapping-1', server, 'mapping'))
+    const newest = find(input.exchanges, 'mapping-2', server) ? second : third
+    if (!isOver(input, newest, false)) {
+      const again = [want(input, 'mapping-1', server, 'mapping'), ...both].filter((it) => isOld(input, it))
+      open.push(...again.filter((it) => !open.includes(it)))
+    }
     if (open.length > 0) return open
   }
   return []
+}
+
+/** Its answer is too old to be compared with the newer ones. */
+function isOld(input: PlanInput, { test, server }: Want): boolean {
+  const exchange = find(input.exchanges, test, server)
+  return exchange !== undefined && isStale(exchange, input.exchanges)
 }
 
 /** Answered, or given as much time as a server of the user's own gets. */
