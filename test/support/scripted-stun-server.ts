@@ -47,6 +47,10 @@ export interface ScriptedServerOptions {
   readonly withoutAddress?: number
   /** Sends this answer later, or never. */
   readonly delay?: (send: () => void, origin: TransportAddress) => void
+  /** The same for answers to CHANGE-REQUEST alone. */
+  readonly delayChanged?: (send: () => void) => void
+  /** Answers CHANGE-REQUEST with this error, from the address asked for. */
+  readonly changedError?: number
   /** Called for every request received. */
   readonly onRequest?: (bytes: Uint8Array, from: TransportAddress) => void
 }
@@ -84,6 +88,12 @@ export async function startScriptedServer(network: Network, options: ScriptedSer
       ip: honoured.changeIp ? (on.ip === ip ? alternateIp : ip) : on.ip,
       port: honoured.changePort ? (on.port === port ? alternatePort : port) : on.port,
     }
+    if (change && options.changedError) {
+      const attributes = [attribute(errorCode, { code: options.changedError, reason: 'No' })]
+      const answer = encodeMessage({ class: 'error', method, transactionId, attributes })
+      endpoints.get(formatAddress(origin))?.send(answer, from)
+      return
+    }
     const announced = options.announces ? parseAddress(options.announces(answers)) : alternate
     answers++
     const attributes: EncodableAttribute[] =
@@ -97,7 +107,8 @@ export async function startScriptedServer(network: Network, options: ScriptedSer
     const to = { ip: from.ip, port: (options.plain ? undefined : get(request, responsePort)) ?? from.port }
     const via = endpoints.get(formatAddress(options.answersFrom ?? origin))
     const send = (): void => via?.send(encodeMessage({ class: 'success', method, transactionId, attributes }), to)
-    if (options.delay) options.delay(send, origin)
+    if (change && options.delayChanged) options.delayChanged(send)
+    else if (options.delay) options.delay(send, origin)
     else send()
   }
 

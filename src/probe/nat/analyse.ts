@@ -22,13 +22,13 @@ export function analyseFamily(observations: FamilyObservations): FamilyFinding {
   const local = first?.local ?? null
   const behindNat = mapped === null ? null : mapped !== local
   const udpBlocked = isUdpBlocked(observations)
-  const server = decisiveServer(observations)
+  const server = decisiveServer({ ...observations, exchanges })
   const attempt = server === undefined ? undefined : judgeAttempt(exchanges, server, endedAtMs, udpBlocked)
   const unanswered = forged ? inconclusive(forgery) : whyNothing(observations, udpBlocked)
 
   const mapping = mapped === null ? unanswered : judgeMapping(exchanges)
   const filtering = mapped === null ? unanswered : (attempt?.filtering.finding ?? cutShort(server))
-  const classic = classicOf(attempt, mapping, mapped === null ? unanswered : cutShort(server))
+  const classic = forged ? unanswered : classicOf(attempt, mapping, mapped === null ? unanswered : cutShort(server))
   const rfc3489 = { ...classic, trace: attempt?.classic.trace ?? [] }
   return {
     local,

@@ -28,7 +28,7 @@ import { judgeMapping } from './mapping.ts'
 import type { AddressText, ExchangeObservation } from './observations.ts'
 import { farHorizon } from './filtering.ts'
 import { blindScheduleMs, deadAfterMs, horizonMs, retransmitMs, roundMs, streamCheckAfterMs } from './pacing.ts'
-import { type Plan, type PlanInput, plan, type Want } from './plan.ts'
+import { firstRequestMs, type Plan, type PlanInput, plan, type Want } from './plan.ts'
 
 export type ProbeInput =
   | { readonly kind: 'socket-opened'; readonly socket: string; readonly local: TransportAddress }
@@ -67,8 +67,8 @@ const widenings = 2
 
 /** New transactions of a whole run against one server: what the port assignment has to leave room for. */
 export const transactionsOfARun = 10
-/** The same where the mapping is known to be one for all: the way is then opened for the proofs without RESPONSE-PORT. */
-const transactionsOfASteadyRun = 8
+/** The same where the mapping is known to be one for all, so that its test II is not needed. */
+const transactionsOfASteadyRun = 9
 
 export const companionSocket = (server: number): string => `reachability-${server}`
 
@@ -80,6 +80,10 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   readonly #unmatched = new Set<AddressText>()
   readonly #effects: ProbeEffect[] = []
   #startedAt: Instant | undefined
+  /** The server under test, and what the last plan knew besides. */
+  #testing: number | undefined
+  #answered = false
+  #silentMs = 0
   #widened = 0
   #triedStreams = false
   #finished = false
@@ -122,7 +126,11 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   /** New transactions of the verdict that may still come. */
   get needs(): number {
     if (this.#finished) return 0
-    const begun = this.#exchanges.filter(({ test }) => test !== 'reachability' && test !== 'port-assignment').length
+    const testing = this.#testing
+    // Nobody there so far: whoever else waits for places shall have them.
+    if (testing === undefined) return this.#answered || this.#silentMs > streamCheckAfterMs ? 0 : transactionsOfARun
+    const own = this.#exchanges.filter(({ server }) => server === testing)
+    const begun = own.filter(({ test }) => test !== 'reachability' && test !== 'port-assignment').length
     const mapping = judgeMapping(this.#exchanges).value
     const steady = mapping === 'endpoint-independent' || mapping === 'none'
     return Math.max(0, (steady ? transactionsOfASteadyRun : transactionsOfARun) - begun)
@@ -154,14 +162,18 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
   #step(now: Instant): void {
     this.#startedAt ??= now
     const runningMs = now - this.#startedAt
-    const current = this.#plan(now, this.#startedAt)
+    const current = this.#plan(now)
+    this.#testing = current.testing
+    this.#answered = !current.silent
+    const first = firstRequestMs(this.#exchanges)
+    this.#silentMs = first === undefined ? 0 : this.#options.stopwatch.at(now) - first
     if (current.settled || runningMs >= this.#options.timeoutMs) {
       this.#finished = true
       this.#effects.push({ kind: 'finished' })
       return
     }
     this.#wakeAt = after(this.#startedAt, this.#options.timeoutMs)
-    if (current.silent) this.#whileSilent(runningMs, now)
+    if (current.silent) this.#whileSilent(this.#silentMs, now)
     const nowMs = this.#options.stopwatch.at(now)
     for (const want of current.wants) this.#pursue(want, now, nowMs)
     this.#wakeWhenSilenceRipens(now, nowMs)
@@ -170,19 +182,18 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
     if (this.#wakeAt < soonest) this.#wakeAt = soonest
   }
 
-  #plan(now: Instant, startedAt: Instant): Plan {
+  #plan(now: Instant): Plan {
     const { servers, exclusive, stopwatch, ports } = this.#options
     const nowMs = stopwatch.started ? stopwatch.at(now) : 0
-    const startedMs = stopwatch.started ? stopwatch.at(startedAt) : 0
-    return plan({ servers, exclusive, ports, asked: this.asked, exchanges: this.#exchanges, nowMs, startedMs })
+    return plan({ servers, exclusive, ports, asked: this.asked, exchanges: this.#exchanges, nowMs })
   }
 
-  #whileSilent(runningMs: number, now: Instant): void {
-    if (runningMs >= streamCheckAfterMs && !this.#triedStreams) {
+  #whileSilent(silentMs: number, now: Instant): void {
+    if (silentMs >= streamCheckAfterMs && !this.#triedStreams) {
       this.#triedStreams = true
       this.#effects.push({ kind: 'try-streams' })
     }
-    this.#widened = Math.min(widenings, Math.floor(runningMs / widenAfterMs))
+    this.#widened = Math.min(widenings, Math.floor(silentMs / widenAfterMs))
     this.#wakeBy(after(now, 50))
   }
 
@@ -287,19 +298,16 @@ export class FamilyProbe implements StateMachine<ProbeInput, ProbeEffect> {
       return wait === undefined ? undefined : first + wait
     }
     const control = find(this.#exchanges, 'filtering-1', server)
-    const opener = test === 'filtering-3' ? 'open-port' : 'open-alternate'
     const isRound = test === 'filtering-1' || test === 'filtering-2' || test === 'filtering-3'
-    const opened = isRound ? find(this.#exchanges, opener, server) : undefined
-    if (control && isRound && (test === 'filtering-1' || !opened)) {
+    if (control && isRound) {
       const horizon = horizonMs(path)
       // All that are sure to be needed have left: wait for their answers before sending more.
       if (enoughRounds(sentAtMs.length, control, nowMs, horizon)) return Math.max(last + horizon + 0.1, nowMs + 1)
       return last + roundMs(path)
     }
-    // Proof wanted: along with the packet that opened the way, then as often as that one.
-    const since = opened ? sentAtMs.filter((sent) => sent >= (opened.sentAtMs[0] ?? 0)) : sentAtMs
-    if (since.length === 0) return nowMs
-    const patient = since.length < 3 && !(control && isLossy(control, nowMs, horizonMs(path)))
+    // Its answers also show how much the way from the other address loses.
+    if (test === 'open-alternate') return last + roundMs(path)
+    const patient = sentAtMs.length < 3 && !(control && isLossy(control, nowMs, horizonMs(path)))
     return last + (patient ? retransmitMs(path) : Math.max(leisurelyMs, roundMs(path)))
   }
 }

@@ -112,12 +112,33 @@ function concludeSilence(view: View, state: FilteringState, rounds: readonly Tes
   const proof2 = prove(view, 'alternate')
   if (isFailed(proof2)) return disqualify(state, failures[proof2.result](view.alternate))
   const wanted = [...rounds, ...proof2.wanted]
-  if (test3 === 'answered' && proof2.result === 'proved') return kept(view, state, 'address-dependent')
+  if (!alternateIsSteady(view)) wanted.push('open-alternate')
+  if (cameLate(view, 'filtering-2')) return tooSlow(view, state)
+  if (test3 === 'answered' && wanted.length === 0) return kept(view, state, 'address-dependent')
   if (test3 !== 'silent') return { ...state, wanted }
   const proof3 = prove(view, 'port')
   if (isFailed(proof3)) return disqualify(state, failures[proof3.result](mixAddress(view.control.to, view.alternate)))
-  if (proof2.result === 'proved' && proof3.result === 'proved') return kept(view, state, 'address-and-port-dependent')
-  return { ...state, wanted: [...wanted, ...proof3.wanted] }
+  wanted.push(...proof3.wanted)
+  if (wanted.length > 0) return { ...state, wanted }
+  if (cameLate(view, 'filtering-3')) return tooSlow(view, state)
+  return kept(view, state, 'address-and-port-dependent')
+}
+
+/** More stragglers than this share of the requests are no stragglers. */
+const stragglers = 0.25
+
+/**
+ * Answers to the test itself that come after the opening were on their way before. One or two may have been overtaken
+ * by others; when many come, the server is slow about CHANGE-REQUEST, and the silence before meant nothing.
+ */
+function cameLate(view: View, test: 'filtering-2' | 'filtering-3'): boolean {
+  const { replies = [], sentAtMs = [] } = find(view.exchanges, test) ?? {}
+  return replies.length > Math.max(2, stragglers * sentAtMs.length)
+}
+
+function tooSlow(view: View, state: FilteringState): FilteringState {
+  const why = `answers to CHANGE-REQUEST from ${view.alternate} take too long to tell late from filtered`
+  return { ...state, finding: inconclusive(why), wanted: [] }
 }
 
 const failures: Readonly<Record<'dead' | 'failed' | 'unproved', (address: AddressText) => string>> = {
@@ -130,30 +151,25 @@ const failures: Readonly<Record<'dead' | 'failed' | 'unproved', (address: Addres
 const isFailed = (proof: Proof): proof is Proof & { result: keyof typeof failures } =>
   Object.hasOwn(failures, proof.result)
 
-/** The silence was filtering, unless the way from the other address loses so much more that it explains it after all. */
-function kept(view: View, state: FilteringState, value: FilteringBehavior): FilteringState {
-  const openedAt = find(view.exchanges, 'open-alternate')?.sentAtMs[0] ?? view.nowMs
-  const changed = find(view.exchanges, 'filtering-2')
-  const unanswered = changed?.sentAtMs.filter((sent) => sent < openedAt).length ?? 0
-  const far = view.far ?? view.near
-  const stands = [
-    ...(['mapping-2', 'mapping-3', 'open-alternate'] as const).map((test) =>
-      standing(find(view.exchanges, test), view.nowMs, far),
-    ),
-    standing(answerable(view) ? changed : undefined, view.nowMs, far, openedAt),
-  ]
-  const sent = stands.reduce((sum, it) => sum + it.sent, 0)
+/** Does the way from the other address lose no more than the first, so that the silence can't be loss on it alone? */
+function alternateIsSteady(view: View): boolean {
+  const openedAt = find(view.exchanges, 'open-alternate')?.sentAtMs[0]
+  const sent = find(view.exchanges, 'filtering-2')?.sentAtMs ?? []
+  const unanswered = sent.filter((at) => openedAt === undefined || at < openedAt).length
+  const stands = (['mapping-2', 'mapping-3', 'open-alternate', 'prove-alternate'] as const).map((test) =>
+    standing(find(view.exchanges, test), view.nowMs, view.far ?? view.near),
+  )
+  const asked = stands.reduce((sum, it) => sum + it.sent, 0)
   const answered = stands.reduce((sum, it) => sum + it.answered, 0)
-  if (doubt(unanswered, { sent, answered }) > acceptedFarDoubt) return { ...state, wanted: ['open-alternate'] }
-  const { sentAtMs, replies } = view.control
+  return doubt(unanswered, { sent: asked, answered }) <= acceptedFarDoubt
+}
+
+function kept({ control }: View, state: FilteringState, value: FilteringBehavior): FilteringState {
+  const { sentAtMs, replies } = control
   const heard = value === 'address-dependent' ? 'only from the server’s own IP' : 'only from where we had sent to'
   const why = `answers came in ${heard}, while ${Math.min(replies.length, sentAtMs.length)} of ${sentAtMs.length} control requests were answered`
   return { ...state, finding: observed(value, why), wanted: [] }
 }
-
-/** Test II's repeats after the opening can come back only where the NAT maps both destinations alike. */
-const answerable = (view: View): boolean =>
-  answer(find(view.exchanges, 'open-alternate'))?.mapped === answer(view.control)?.mapped
 
 function disqualify(state: FilteringState, why: string): FilteringState {
   return { ...state, finding: inconclusive(`the server is unfit for the test: ${why}`), wanted: [], unfit: why }
@@ -199,7 +215,7 @@ function outcome(view: View, test: 'filtering-2' | 'filtering-3', expected: Addr
   const openedAt = find(view.exchanges, test === 'filtering-2' ? 'open-alternate' : 'open-port')?.sentAtMs[0]
   const before = exchange.replies.filter(({ atMs }) => openedAt === undefined || atMs <= openedAt)
   if (before.some(({ from, errorCode }) => from === expected && errorCode === null)) return 'answered'
-  const other = exchange.replies.find(({ from }) => from !== expected)
+  const other = exchange.replies.find(({ from, errorCode }) => from !== expected || errorCode !== null)
   if (other) {
     if (other.errorCode !== null) return 'refused'
     return other.from === exchange.to ? 'ignored' : 'misdirected'
@@ -207,5 +223,7 @@ function outcome(view: View, test: 'filtering-2' | 'filtering-3', expected: Addr
   // The way was opened only after the silence had been established.
   if (openedAt !== undefined) return 'silent'
   if (!isSilent(exchange, view.control, view.nowMs, view.near)) return 'pending'
+  // The last one, too, gets its time: once the way is open its answer would come in.
+  if (view.nowMs - (exchange.sentAtMs.at(-1) ?? 0) < (view.far ?? view.near)) return 'quiet'
   return view.far !== undefined && isSilent(exchange, view.control, view.nowMs, view.far) ? 'silent' : 'quiet'
 }

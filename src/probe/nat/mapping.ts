@@ -13,9 +13,12 @@ interface Sighting {
 /** Sightings further apart than this, in milliseconds, may show an old mapping and a new one rather than two of a kind. */
 const comparableMs = 300
 
-/** The mapping exchange whose last answer is too old to be compared with the newest ones; to be asked again. */
+/** Is the exchange's last answer too old to be compared with the newest ones? It is to be asked again then. */
 export const isStale = (exchange: ExchangeObservation, exchanges: readonly ExchangeObservation[]): boolean => {
-  const newest = Math.max(...exchanges.filter(isMapping).map(({ sentAtMs }) => sentAtMs[0] ?? 0))
+  const answered = exchanges.filter((it) => isMapping(it) && lastAnswer(it))
+  // What agrees needs no comparing: a mapping does not come back by chance.
+  if (new Set(answered.map((it) => lastAnswer(it)?.mapped)).size < 2) return false
+  const newest = Math.max(...answered.map(({ sentAtMs }) => sentAtMs[0] ?? 0))
   const last = lastAnswer(exchange)
   return last !== undefined && last.atMs < newest - comparableMs
 }

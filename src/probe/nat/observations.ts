@@ -26,8 +26,8 @@ export type Change = 'none' | 'port' | 'ip-and-port'
  *   open-alternate    A:a from the filtering socket, after test II stayed silent: it opens the way from there, so that
  *                     the server can prove that it answers from there
  *   open-port         P:a from the filtering socket, the same for test III
- *   prove-alternate   where the NAT maps A:a to another port: test II once more, asking for the answer to that port
- *                     (RESPONSE-PORT), which is open for A:a
+ *   prove-alternate   test II once more when the way is open, as a new transaction; where the NAT maps A:a to another
+ *                     port, asking for the answer to that port (RESPONSE-PORT)
  *   prove-port        test III in the same way
  *   port-assignment   P:p from one more virgin socket
  *   hairpin           to our own mapped address

@@ -53,10 +53,10 @@ export const retransmitMs = (path: PathEstimate): number => Math.min(1.15 * path
 export const acceptedDoubt = 1e-6
 
 /**
- * The same for loss on the way from the alternate address alone, which is rare enough to ask less: three answers
- * from there without a loss rule it out (1/C(15,3) = 0.2 %), and they are there anyway.
+ * The same for loss on the way from the alternate address alone, which is rare enough to ask less: six answers
+ * from there without a loss rule it out (1/C(18,6) = 0.005 %).
  */
-export const acceptedFarDoubt = 3e-3
+export const acceptedFarDoubt = 1e-4
 
 /** At 20 % loss each way some twenty rounds decide; where this many don't, more would not either. */
 export const mostRounds = 64

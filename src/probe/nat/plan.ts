@@ -28,6 +28,8 @@ export interface Plan {
   readonly settled: boolean
   /** Has no server answered at all? */
   readonly silent: boolean
+  /** The server whose filtering tests are under way. */
+  readonly testing: number | undefined
 }
 
 export interface PlanInput {
@@ -36,8 +38,6 @@ export interface PlanInput {
   readonly asked: readonly number[]
   readonly exchanges: readonly ExchangeObservation[]
   readonly nowMs: number
-  /** When the run began. */
-  readonly startedMs: number
   /** Every server's state is to be known, not just the verdict. */
   readonly exclusive: boolean
   /** Further virgin sockets for the port assignment; `required`: the run waits for them. */
@@ -64,7 +64,8 @@ export function plan(input: PlanInput): Plan {
   const complete = attempt?.conclusive === true && judgeMapping(exchanges).kind === 'observed'
   const waitsForAnybody = waiting.length > 0 && (silent || input.exclusive || !complete)
   const needed = wants.filter((it) => !waiting.includes(it.server) && it.optional !== true)
-  return { wants, silent, settled: needed.length === 0 && !waitsForAnybody && attempt?.undecided !== true }
+  const testing = attempt?.undecided ? attempt.server : undefined
+  return { wants, silent, testing, settled: needed.length === 0 && !waitsForAnybody && testing === undefined }
 }
 
 export const hasAnswered = (exchanges: readonly ExchangeObservation[], server: number): boolean =>
@@ -77,12 +78,16 @@ export const hasFailed = (exchanges: readonly ExchangeObservation[], server: num
 function mayStillAnswer(input: PlanInput, server: number, path: PathEstimate | undefined): boolean {
   if (!hasAnswered(input.exchanges, server) && hasFailed(input.exchanges, server)) return false
   // As long as nobody has answered, the time that counts is the network's, not the server's.
-  if (!path) return input.nowMs - input.startedMs < silenceMs
   const firstSent = find(input.exchanges, 'mapping-1', server)?.sentAtMs[0]
+  if (!path) return input.nowMs - (firstRequestMs(input.exchanges) ?? input.nowMs) < silenceMs
   if (firstSent === undefined) return true
   const patience = input.exclusive ? namedStragglerMs(path) : stragglerMs(path)
   return input.nowMs - firstSent < patience
 }
+
+/** When the first request left: silence can't have begun before. */
+export const firstRequestMs = (exchanges: readonly ExchangeObservation[]): number | undefined =>
+  find(exchanges, 'mapping-1')?.sentAtMs[0]
 
 function want(input: PlanInput, test: TestName, server: number, socket: string): Want {
   return { test, server, socket, to: input.servers[server] ?? '', change: 'none' }
@@ -165,15 +170,21 @@ const preferOuter = (input: PlanInput, servers: readonly number[]): readonly num
 function attemptWants(input: PlanInput, { server, filtering, classic }: Attempt): readonly Want[] {
   const primary = input.servers[server] ?? ''
   const alternate = alternateOf(input.exchanges, server, primary)?.address ?? ''
-  const portOpenedBy = (opener: TestName): number => portOf(answer(find(input.exchanges, opener, server))?.mapped ?? '')
+  const exchanges = input.exchanges
+  const usual = answer(find(exchanges, 'filtering-1', server))?.mapped
+  /** Where the NAT opened another port for that address, the answer has to go there. */
+  const answerTo = (opener: TestName): Partial<Want> => {
+    const mapped = answer(find(exchanges, opener, server))?.mapped
+    return mapped && mapped !== usual ? { responsePort: portOf(mapped) } : {}
+  }
   const details: Partial<Record<TestName, () => Partial<Want>>> = {
     'mapping-3': () => ({ to: alternate, socket: 'mapping' }),
     'filtering-2': () => ({ change: 'ip-and-port' }),
     'filtering-3': () => ({ change: 'port' }),
     'open-alternate': () => ({ to: alternate }),
     'open-port': () => ({ to: mixAddress(primary, alternate) }),
-    'prove-alternate': () => ({ change: 'ip-and-port', responsePort: portOpenedBy('open-alternate') }),
-    'prove-port': () => ({ change: 'port', responsePort: portOpenedBy('open-port') }),
+    'prove-alternate': () => ({ change: 'ip-and-port', ...answerTo('open-alternate') }),
+    'prove-port': () => ({ change: 'port', ...answerTo('open-port') }),
   }
   const tests = [...new Set([...filtering.wanted, ...classic.wanted])]
   const wants = tests.map(
@@ -204,17 +215,28 @@ function mappingWants(
     if (!alternate || alternate.problem || !answer(find(input.exchanges, 'mapping-1', server))) continue
     const second = want(input, 'mapping-2', server, 'mapping')
     const third = want(input, 'mapping-3', server, 'mapping')
-    const both = [
-      { ...second, to: mixAddress(alternate.address, primary) },
-      { ...third, to: alternate.address },
-    ]
     const first = find(input.exchanges, 'mapping-1', server)
-    const again = first && isStale(first, input.exchanges) && !isOver(input, second, false)
+    const mapped = answer(find(input.exchanges, 'mapping-3', server))?.mapped
+    const both = [{ ...third, to: alternate.address }]
+    // One mapping for another address and another port decides already; else test II tells which of them matters.
+    if (mapped && mapped !== answer(first)?.mapped) {
+      both.push({ ...second, to: mixAddress(alternate.address, primary) })
+    }
     const open = both.filter((it) => !isOver(input, it))
-    if (again) open.push(want(input, 'mapping-1', server, 'mapping'))
+    const newest = find(input.exchanges, 'mapping-2', server) ? second : third
+    if (!isOver(input, newest, false)) {
+      const again = [want(input, 'mapping-1', server, 'mapping'), ...both].filter((it) => isOld(input, it))
+      open.push(...again.filter((it) => !open.includes(it)))
+    }
     if (open.length > 0) return open
   }
   return []
+}
+
+/** Its answer is too old to be compared with the newer ones. */
+function isOld(input: PlanInput, { test, server }: Want): boolean {
+  const exchange = find(input.exchanges, test, server)
+  return exchange !== undefined && isStale(exchange, input.exchanges)
 }
 
 /** Answered, or given as much time as a server of the user's own gets. */
@@ -230,7 +252,8 @@ function isOver(input: PlanInput, { test, server }: Want, endsWithAnswer = true)
 /** Behind a NAT: which ports do fresh sockets get? Each is asked at most three times. */
 function portWants(input: PlanInput, alive: readonly number[]): readonly Want[] {
   const { count, required } = input.ports
-  const server = preferOuter(input, alive).find((it) => answer(find(input.exchanges, 'mapping-1', it)))
+  const begun = input.exchanges.find(({ test }) => test === 'port-assignment')?.server
+  const server = begun ?? preferOuter(input, alive).find((it) => answer(find(input.exchanges, 'mapping-1', it)))
   if (server === undefined) return []
   const first = find(input.exchanges, 'mapping-1', server)
   if (answer(first)?.mapped === first?.local) return []

@@ -4,7 +4,7 @@ import type { ServerFinding } from './behaviors.ts'
 import { answer, estimatePath, find } from './evidence.ts'
 import { dishonesty } from './filtering.ts'
 import type { ExchangeObservation, FailureObservation, FamilyObservations, ServerObservation } from './observations.ts'
-import { type Attempt, attempts, hasAnswered, judgeAttempt } from './plan.ts'
+import { type Attempt, attempts, firstRequestMs, hasAnswered, judgeAttempt } from './plan.ts'
 
 export function judgeServers(observations: FamilyObservations): readonly ServerFinding[] {
   return observations.servers.map((server, index) => {
@@ -115,6 +115,7 @@ export function isUdpBlocked(observations: FamilyObservations): boolean {
   // Whatever comes back over UDP, an error or nonsense, shows that UDP is not blocked.
   const { exchanges, notStun, unmatched } = observations
   if (exchanges.some(({ replies }) => replies.length > 0) || notStun.length + unmatched.length > 0) return false
+  if (firstRequestMs(exchanges) === undefined) return false
   const prohibited = observations.exchanges.some(({ failure }) => failure?.reason === 'admin-prohibited')
   return prohibited || observations.streams.some(({ connected }) => connected)
 }

@@ -26,7 +26,7 @@ export async function openVirginSocket(
 ): Promise<DatagramEndpoint> {
   // Half the range is plenty; a long-lived process (the dashboard) then starts over with the oldest forgotten.
   if (used.size > (highestPort - lowestPort) / 2) used.clear()
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 1; ; ) {
     const port = random.integer(lowestPort, highestPort)
     if (used.has(port)) continue
     used.add(port)
@@ -34,7 +34,7 @@ export async function openVirginSocket(
       return await network.openDatagram({ family: familyOf(ip), ip, port }, handlers)
     } catch (error) {
       const taken = error instanceof NatcheckError && error.code === 'ADDRESS_IN_USE'
-      if (!taken || attempt >= tries) throw error
+      if (!taken || attempt++ >= tries) throw error
     }
   }
 }

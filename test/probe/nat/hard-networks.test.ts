@@ -8,8 +8,9 @@ import {
   udpBlackHole,
   type VirtualClock,
 } from '../../../src/lab/index.ts'
+import { analyseFamily, probeNat } from '../../../src/probe/nat/index.ts'
 import { type ScriptedServerOptions, startScriptedServer } from '../../support/scripted-stun-server.ts'
-import { primaryUri, serverIps, type VirtualProbe, type VirtualResult, virtualProbe } from './virtual.ts'
+import { primaryUri, probeOptions, serverIps, type VirtualProbe, type VirtualResult, virtualProbe } from './virtual.ts'
 
 const eim = 'endpoint-independent'
 const ad = 'address-dependent'
@@ -213,4 +214,76 @@ it('a server named by the user is waited for, though another is near', async () 
     },
   })
   expect(finding.servers.map(({ ok }) => ok)).toEqual([true, true])
+})
+
+describe('a server that is slow about CHANGE-REQUEST alone', () => {
+  it.each([
+    [5, 150],
+    [20, 300],
+    [60, 700],
+  ])('RTT %i ms and %i ms more', async (rttMs, more) => {
+    for (const mapping of [eim, apd] as const) {
+      for (const filtering of [eim, ad, apd] as const) {
+        const { finding } = await probeWith({ rttMs, behavior: { mapping, filtering } }, ({ clock }) => ({
+          delayChanged: (send) => later(clock, more, send),
+        }))
+        expect([filtering, null]).toContain(finding.filtering.value)
+      }
+    }
+  })
+})
+
+it('errors from the alternate address are no silence', async () => {
+  for (const filtering of [eim, ad, apd] as const) {
+    const { finding } = await virtualProbe({ behavior: { filtering }, stunServer: { changedError: 500 } })
+    expect([filtering, null]).toContain(finding.filtering.value)
+  }
+})
+
+it('a family that could send nothing is not blocked', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { home } = await virtualProbe({ seed, ipv6: {}, servers: [primaryUri], stunServer: null })
+    const { clock } = home
+    await clock.run(startScriptedServer(home.server, { ips: serverIps }))
+    await clock.run(startScriptedServer(home.server, { ips: ['2a00:50::1', '2a00:50::2'] }))
+    withTcp(home)
+    const ports = { network: home.client, clock, random: new SeededRandom(seed) }
+    const options = probeOptions([primaryUri, 'stun:[2a00:50::1]:3478'], { families: [4, 6], ports: true })
+    for (const observations of await clock.run(probeNat(ports, options))) {
+      const finding = analyseFamily(observations)
+      expect(finding.udpBlocked).toBe(false)
+      expect(finding.mapping.value).toBe(observations.family === 4 ? eim : 'none')
+    }
+  }
+})
+
+it('ordinary servers that agree are believed, however many and whatever else is wrong', async () => {
+  const ips = Array.from({ length: 11 }, (_, index) => `60.0.0.${index + 1}`)
+  const { finding } = await virtualProbe({
+    rttMs: 80,
+    deadAlternate: true,
+    servers: [primaryUri, ...ips.map((ip) => `stun:${ip}`)],
+    prepare: async ({ network }) => {
+      const host = network.addHost({ name: 'many', addresses: ips })
+      for (const ip of ips) await startScriptedServer(host, { ips: [ip], plain: true })
+    },
+  })
+  expect(finding.mapping.value).toBe(eim)
+})
+
+it('a dead alternate beside an ordinary server does not take until the timeout', async () => {
+  for (const rttMs of [20, 60, 150, 250]) {
+    const { finding, tookMs } = await virtualProbe({
+      rttMs,
+      deadAlternate: true,
+      servers: [primaryUri, 'stun:60.0.0.1:3478'],
+      prepare: ({ network }) =>
+        startScriptedServer(network.addHost({ name: 'plain', addresses: ['60.0.0.1'] }), {
+          ips: ['60.0.0.1'],
+          plain: true,
+        }),
+    })
+    expect(finding.servers[0]?.problem).toContain('does not answer')
+    expect(tookMs).toBeLessThan(3500)
+  }
 })
