@@ -113,13 +113,7 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
   const hears2 = nat.filtering === 'endpoint-independent'
   const hears3 = hears2 || nat.filtering === 'address-dependent'
   const filteringMapped = mapped('filtering', primary)
-  const changed = (
-    test: TestName,
-    change: Change,
-    from: string,
-    heard: boolean,
-    opener: string,
-  ): ExchangeObservation => {
+  const changed = (test: TestName, change: Change, from: string, heard: boolean): ExchangeObservation => {
     const base = exchange(test, localIp, {
       to: primary,
       socket: 'filtering',
@@ -127,7 +121,6 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
       times: rounds,
       mapped: filteringMapped,
     })
-    const opened = mapped('filtering', opener) === filteringMapped
     const reply = {
       from,
       mapped: filteringMapped,
@@ -137,25 +130,31 @@ export function natObservations(nat: Nat, over: Partial<FamilyObservations> = {}
       errorCode: null,
     }
     if (heard) return { ...base, replies: [{ atMs: 21, ...reply }] }
-    // Once our own packet has opened the way, the server's ability to answer from there shows.
-    return { ...base, sentAtMs: [...base.sentAtMs, 300], replies: opened ? [{ atMs: 320, ...reply }] : [] }
+    return base
   }
   const exchanges = [
     plain('mapping-1', primary, 'mapping'),
     plain('mapping-2', alternateIp, 'mapping', { atMs: 22 }),
     plain('mapping-3', alternate, 'mapping', { atMs: 23 }),
     plain('filtering-1', primary, 'filtering', { times: rounds }),
-    changed('filtering-2', 'ip-and-port', alternate, hears2, alternate),
-    changed('filtering-3', 'port', alternatePort, hears3, alternatePort),
+    changed('filtering-2', 'ip-and-port', alternate, hears2),
+    changed('filtering-3', 'port', alternatePort, hears3),
   ]
-  if (!hears2) exchanges.push(plain('open-alternate', alternate, 'filtering', { atMs: 260 }))
+  if (!hears2) {
+    const opener = plain('open-alternate', alternate, 'filtering', { atMs: 260 })
+    const again = [0, 12, 24, 36]
+    exchanges.push({
+      ...opener,
+      sentAtMs: again.map((later) => 260 + later),
+      replies: opener.replies.flatMap((reply) => again.map((later) => ({ ...reply, atMs: reply.atMs + later }))),
+    })
+  }
   if (!hears3) exchanges.push(plain('open-port', alternatePort, 'filtering', { atMs: 262 }))
-  // Where the opener was mapped elsewhere, it opened nothing for the answer: RESPONSE-PORT shows what the server can do.
+  // Once our own packet has opened the way, the server's ability to answer from there shows.
   const proof = (test: TestName, change: Change, from: string): ExchangeObservation =>
     plain(test, primary, 'filtering', { change, atMs: 300, from })
-  const mappedElsewhere = (to: string): boolean => mapped('filtering', to) !== filteringMapped
-  if (!hears2 && mappedElsewhere(alternate)) exchanges.push(proof('prove-alternate', 'ip-and-port', alternate))
-  if (!hears3 && mappedElsewhere(alternatePort)) exchanges.push(proof('prove-port', 'port', alternatePort))
+  if (!hears2) exchanges.push(proof('prove-alternate', 'ip-and-port', alternate))
+  if (!hears3) exchanges.push(proof('prove-port', 'port', alternatePort))
   if (nat.mapping !== 'none') {
     for (let i = 1; i <= 8; i++) exchanges.push(plain('port-assignment', primary, `port-${i}`, { atMs: 24 + i }))
   }

@@ -223,8 +223,8 @@ function mappingWants(
       both.push({ ...second, to: mixAddress(alternate.address, primary) })
     }
     const open = both.filter((it) => !isOver(input, it))
-    const newest = find(input.exchanges, 'mapping-2', server) ? second : third
-    if (!isOver(input, newest, false)) {
+    const newest = answer(find(input.exchanges, 'mapping-2', server) ?? find(input.exchanges, 'mapping-3', server))
+    if (newest && input.nowMs - newest.atMs < askAgainMs) {
       const again = [want(input, 'mapping-1', server, 'mapping'), ...both].filter((it) => isOld(input, it))
       open.push(...again.filter((it) => !open.includes(it)))
     }
@@ -233,6 +233,9 @@ function mappingWants(
   return []
 }
 
+/** How long older answers are asked for again, in milliseconds, so that they can be compared with the newest. */
+const askAgainMs = 1500
+
 /** Its answer is too old to be compared with the newer ones. */
 function isOld(input: PlanInput, { test, server }: Want): boolean {
   const exchange = find(input.exchanges, test, server)
@@ -240,13 +243,12 @@ function isOld(input: PlanInput, { test, server }: Want): boolean {
 }
 
 /** Answered, or given as much time as a server of the user's own gets. */
-function isOver(input: PlanInput, { test, server }: Want, endsWithAnswer = true): boolean {
+function isOver(input: PlanInput, { test, server }: Want): boolean {
   const exchange = find(input.exchanges, test, server)
   const firstSent = exchange?.sentAtMs[0]
   if (firstSent === undefined) return false
   const path = estimatePath(input.exchanges.filter((it) => it.server === server))
-  if (endsWithAnswer && answer(exchange)) return true
-  return !path || input.nowMs - firstSent > namedStragglerMs(path)
+  return answer(exchange) !== undefined || !path || input.nowMs - firstSent > namedStragglerMs(path)
 }
 
 /** Behind a NAT: which ports do fresh sockets get? Each is asked at most three times. */
