@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config'
  *   unit     pure and virtual: no privileges, no network beyond loopback, under 30 s in all
  *   sweep    seeded sweeps over the virtual network and mutations of packets
  *   kernel   network namespaces made by the test: real NATs, real ICMP (needs root, iproute2, nftables)
- *   interop  real peers, such as coturn
+ *   interop  real peers, such as coturn, and the command as a process of its own
  *
  * One tier starts when the one before it is done (groupOrder): the sweeps use every core, which is fine in virtual
  * time, but would make the packets of the kernel tier late. Kernel and interop run one file at a time for that reason.
