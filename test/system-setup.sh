@@ -13,6 +13,7 @@ setpriv     util-linux
 sysctl      procps
 turnserver  coturn
 miniupnpd   miniupnpd
+chromium    chromium
 '
 
 missing_programs=()
