@@ -27,13 +27,13 @@ export async function loadNatReportSchema(): Promise<TSchema> {
 
 /**
  * Starts a STUN/TURN relay on this machine, or on the given ports. Rejects, with nothing left open, with a NatcheckError:
- * USAGE or BAD_FILE for options that make no sense; ADDRESS_IN_USE, BAD_ADDRESS or PERMISSION_DENIED where an address
+ * USAGE or BAD_FILE for options that make no sense; UNSUPPORTED for an engine that can't run here; ADDRESS_IN_USE, BAD_ADDRESS or PERMISSION_DENIED where an address
  * can't be had. Close it when done.
  */
 export async function createRelay(
   { hooks, onEvent, ...options }: RelayOptions & RelayCallbacks,
   ports: RelayPorts = { network: nodeNetwork(), clock: systemClock, random: systemRandom },
 ): Promise<Relay> {
-  const { startNativeRelay } = await import('./relay/native.ts')
-  return await startNativeRelay(ports, options, { hooks, onEvent })
+  const { startRelay } = await import('./relay/start.ts')
+  return await startRelay(ports, options, { hooks, onEvent })
 }

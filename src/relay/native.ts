@@ -72,6 +72,7 @@ export async function startNativeRelay(
 
 class NativeRelay implements Relay {
   readonly engine = 'native'
+  readonly limits: readonly string[] = []
   readonly relayIps: readonly IpAddress[]
   readonly #options: RelayOptions
   readonly #callbacks: RelayCallbacks

@@ -51,6 +51,8 @@ export interface RelayUser {
 }
 
 export interface RelayOptions extends ReloadableOptions {
+  /** Default: native. */
+  readonly engine?: EngineName | undefined
   /** UDP and TCP on each. Wildcards stand for all addresses of this machine. Default: 127.0.0.1:3478. */
   readonly listen?: readonly TransportAddress[] | undefined
   /** TLS on each; needs `certificate`. */

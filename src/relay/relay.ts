@@ -82,6 +82,8 @@ export interface Relay {
   readonly relayIps: readonly IpAddress[]
   /** For RTCConfiguration.iceServers. */
   readonly urls: readonly string[]
+  /** What was asked for or is usual, and this engine can't do: one line each, for whoever starts it. */
+  readonly limits: readonly string[]
   readonly draining: boolean
   /** Until when the certificate of the TLS listeners is valid. */
   readonly certificateValidTo: Date | undefined

@@ -146,9 +146,9 @@ test('every value in its own type', () => {
     datapath: 'dgram',
     threads: 2,
     maxBps: 125_000,
+    engine: 'native',
   })
   expect(rest).toMatchObject({
-    engine: 'native',
     metrics: { ip: '127.0.0.1', port: 9641 },
     drainTimeoutSeconds: 90,
     logLevel: 'debug',

@@ -13,6 +13,8 @@ export interface RelayDocument {
   readonly kind: 'relay'
   readonly engine: string | null
   readonly datapath: string | null
+  /** What this engine can't do. */
+  readonly limits: readonly string[] | null
   readonly listeners: readonly { readonly protocol: string; readonly address: string }[] | null
   readonly relayIps: readonly string[] | null
   readonly urls: readonly string[] | null
@@ -34,6 +36,7 @@ export function relayDocument(relay: Relay, settings: RelaySettings, metrics: st
     kind: 'relay',
     engine: relay.engine,
     datapath: relay.datapath,
+    limits: relay.limits,
     listeners: relay.listeners.map(({ protocol, address }) => ({ protocol, address: formatAddress(address) })),
     relayIps: relay.relayIps,
     urls: relay.urls,
@@ -50,6 +53,7 @@ export const failedDocument = (error: NonNullable<RelayDocument['error']>): Rela
   kind: 'relay',
   engine: null,
   datapath: null,
+  limits: null,
   listeners: null,
   relayIps: null,
   urls: null,
@@ -77,6 +81,8 @@ export function announcement(relay: Relay, settings: RelaySettings, metrics: str
     ...relay.urls.map((url) => `    ${url}`),
   ]
   if (metrics !== undefined) lines.push(`    ${metrics}/metrics, ${metrics}/healthz`)
+  if (relay.limits.length > 0)
+    lines.push('', `Limits of the engine ${relay.engine}`, ...relay.limits.map((limit) => `    ${limit}`))
   lines.push('', 'iceServers', `    ${JSON.stringify([iceServer(relay.urls, settings)])}`)
   if (!generated && (options.users?.length ?? 0) > 0) lines.push("    (credential: the user's password)")
   if ((options.authSecrets?.length ?? 0) > 0) {

@@ -20,7 +20,6 @@ export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
 export interface RelaySettings {
-  readonly engine: EngineName
   readonly options: RelayOptions
   readonly metrics: TransportAddress | undefined
   readonly drainTimeoutSeconds: number
@@ -102,8 +101,8 @@ export function readRelaySettings(
   const totalQuota = readCount(from, 'totalQuota')
   checkPorts(ports ?? defaultPorts, totalQuota)
   return {
-    engine: from.get('engine', (value, where) => values.readWord(value, where, engines)) ?? 'native',
     options: {
+      engine: from.get('engine', (value, where) => values.readWord(value, where, engines)) ?? 'native',
       ...listeners,
       ...access,
       users: generated ? [generated] : access.users,

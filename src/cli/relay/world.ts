@@ -1,8 +1,8 @@
 /** What the command runs on: this machine, or whatever a test puts in its place. */
-import { type Clock, NatcheckError, type TransportAddress } from '../../core/index.ts'
+import type { Clock, TransportAddress } from '../../core/index.ts'
 import { relayMetrics } from '../../relay/metrics.ts'
-import { startNativeRelay } from '../../relay/native.ts'
-import type { Relay, RelayCallbacks, StartRelay } from '../../relay/relay.ts'
+import type { Relay, RelayCallbacks } from '../../relay/relay.ts'
+import { startRelay } from '../../relay/start.ts'
 import { listenHttp, nodeNetwork, systemClock, systemRandom } from '../../transport/index.ts'
 import type { RelaySettings } from './settings.ts'
 
@@ -21,14 +21,9 @@ export function machine(): RelayWorld {
   const ports = { network: nodeNetwork(), clock: systemClock, random: systemRandom }
   return {
     clock: systemClock,
-    start: (settings, callbacks) => engine(settings)(ports, settings.options, callbacks),
+    start: (settings, callbacks) => startRelay(ports, settings.options, callbacks),
     serveMetrics,
   }
-}
-
-function engine({ engine }: RelaySettings): StartRelay {
-  if (engine === 'native') return startNativeRelay
-  throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, { fix: 'use --engine native' })
 }
 
 /** /metrics for Prometheus, /healthz for load balancers: 503 while draining, so that new clients go elsewhere. */

@@ -1,0 +1,20 @@
+/** Starts the engine that was asked for. Each is loaded only when it is. */
+import { NatcheckError } from '../core/index.ts'
+import type { StartRelay } from './relay.ts'
+
+/**
+ * Rejects, with nothing left open, with a NatcheckError: USAGE or BAD_FILE for options that make no sense, UNSUPPORTED for
+ * what the engine doesn't have or where it isn't installed, and as `Network.openDatagram` does where an address can't be had.
+ */
+export const startRelay: StartRelay = async (ports, options, callbacks) => {
+  const { engine = 'native' } = options
+  switch (engine) {
+    case 'native': {
+      const { startNativeRelay } = await import('./native.ts')
+      return await startNativeRelay(ports, options, callbacks)
+    }
+    case 'node-turn':
+    case 'coturn':
+      throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, { fix: 'use the engine native' })
+  }
+}
