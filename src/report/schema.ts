@@ -1,10 +1,9 @@
 /** The JSON Schema of the report. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
 import type { NatReport } from './nat-report.ts'
+import { closed, type Frozen, nullable } from './schema-parts.ts'
 
 const text = Type.String()
-const nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
-const closed = { additionalProperties: false }
 /** `192.0.2.1:3478` or `[2001:db8::1]:3478` */
 const address = Type.String({ description: 'ip:port, IPv6 in brackets' })
 const count = Type.Integer({ minimum: 0 })
@@ -271,11 +270,6 @@ const report = Type.Object(
 )
 
 // The types of the report are written out where they are documented; here the compiler holds both to each other.
-type Frozen<T> = T extends readonly (infer Item)[]
-  ? readonly Frozen<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
-    : T
 type Described = Frozen<Static<typeof report>>
 const typeFitsSchema = (value: NatReport): Described => value
 const schemaFitsType = (value: Described): NatReport => value

@@ -1,3 +1,4 @@
-/** The report on a terminal. */
+/** The reports on a terminal. */
+export { renderCandidate, renderIce } from './ice.ts'
 export { type TerminalStyle, wrap } from './layout.ts'
 export { renderNat } from './nat.ts'
