@@ -4,16 +4,9 @@ import { dirname, join, resolve } from 'node:path'
 import { Check, Errors } from 'typebox/value'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { NatcheckError } from '../../core/index.ts'
+import type { SettingsFile } from '../sources.ts'
 import { nearest } from '../suggest.ts'
 import { relayFileSchema } from './schema.ts'
-
-export interface SettingsFile {
-  /** As it was named. */
-  readonly path: string
-  /** File names in it are relative to its own folder. */
-  readonly directory: string
-  readonly values: Readonly<Record<string, unknown>>
-}
 
 const defaultName = 'natcheck.yaml'
 
