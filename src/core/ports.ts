@@ -137,6 +137,8 @@ export interface InterfaceAddress {
   readonly name: string
   readonly ip: IpAddress
   readonly internal: boolean
+  /** An IPv6 privacy address (RFC 8981), which the system will replace; undefined: the system does not say. */
+  readonly temporary?: boolean | undefined
 }
 
 /**

@@ -5,7 +5,6 @@ import { formatServerUri, parseServerUri, type ServerUri, uriProtocol } from '..
 import { readCheckFile } from '../check-file.ts'
 import { type CliIo, usage } from '../io.ts'
 import { Sources } from '../sources.ts'
-import { nearest } from '../suggest.ts'
 import * as values from '../values.ts'
 import { publicServers } from './public-servers.ts'
 
@@ -54,7 +53,7 @@ export function readSettings(flags: Readonly<Record<string, unknown>>, io: Pick<
     fragments: from.get('fragments', values.readBoolean) ?? false,
     ports: from.get('ports', values.readBoolean) ?? false,
     router: from.get('router', values.readBoolean) ?? true,
-    failOn: from.get('failOn', readExpectations) ?? [],
+    failOn: from.list('failOn', (item, where) => values.readWord(item, where, Object.keys(expectations))) ?? [],
   }
 }
 
@@ -98,18 +97,4 @@ function readLocalAddress(value: unknown, where: string): IpAddress {
   throw new NatcheckError('BAD_ADDRESS', `${where} is "${String(value)}", which is no IP address`, {
     fix: 'give an address of this machine, such as ip address shows them',
   })
-}
-
-function readExpectations(value: unknown, where: string): string[] {
-  const words = values.readList(value, where)
-  const known = Object.keys(expectations)
-  for (const word of words) {
-    if (Object.hasOwn(expectations, word)) continue
-    const meant = nearest(word, known)
-    throw usage(
-      `${where}: there is no "${word}"`,
-      `${meant ? `did you mean ${meant}? ` : ''}It takes ${known.join(', ')}`,
-    )
-  }
-  return words
 }

@@ -1,0 +1,120 @@
+/** Gathers candidates from all servers at once, proves each as soon as it is there, and hands over what was seen. */
+import { after, formatAddress, type StreamConnection } from '../../core/index.ts'
+import { askBinding, type Reflexive } from './binding.ts'
+import { concludeBlocks } from './causes.ts'
+import { type HostSocket, openHosts } from './hosts.ts'
+import type { IceObservations } from './observations.ts'
+import type { IceOptions, IcePorts } from './options.ts'
+import { proveReflexive } from './prove-reflexive.ts'
+import { proveRelay } from './prove-relay.ts'
+import { Recorder } from './recorder.ts'
+import { askRelay, type Relay } from './relaying.ts'
+import { findTargets, type Target } from './targets.ts'
+
+/** A control connection is answered as fast as anything, or not at all. */
+const controlMs = 1000
+
+/**
+ * Never rejects for what the network does: failures are observations. Rejects only where this machine lets no socket be
+ * opened at all. Ends by `timeoutMs`, or soon after `signal`, with what is known by then.
+ */
+export async function gatherIce(ports: IcePorts, options: IceOptions): Promise<IceObservations> {
+  const deadline = new AbortController()
+  const cancel = ports.clock.schedule(after(ports.clock.now(), options.timeoutMs), () => deadline.abort())
+  const signal = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
+  const gathering = new Gathering(ports, { ...options, signal })
+  try {
+    return await gathering.run(options.signal)
+  } finally {
+    cancel()
+    gathering.close()
+  }
+}
+
+class Gathering {
+  readonly #ports: IcePorts
+  readonly #options: IceOptions & { readonly signal: AbortSignal }
+  readonly #recorder: Recorder
+  readonly #relays: Relay[] = []
+  readonly #proofs: Promise<void>[] = []
+  /** What a control connection got through to, by the address of the attempt that was silent. */
+  readonly #open = new Map<string, string>()
+  #sockets: HostSocket[] = []
+
+  constructor(ports: IcePorts, options: IceOptions & { readonly signal: AbortSignal }) {
+    this.#ports = ports
+    this.#options = options
+    this.#recorder = new Recorder(ports, options)
+  }
+
+  async run(interruption: AbortSignal | undefined): Promise<IceObservations> {
+    const { signal } = this.#options
+    this.#sockets = await openHosts(this.#ports, this.#options, this.#recorder)
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      signal.addEventListener('abort', () => resolve())
+    })
+    const work = async (): Promise<void> => {
+      await Promise.all(this.#options.servers.map((server) => this.#ask(server)))
+      if (signal.aborted) return
+      this.#recorder.gathered()
+      await Promise.all(this.#proofs)
+    }
+    await Promise.race([work(), aborted])
+    const observed = this.#recorder.observations(interruption?.aborted === true)
+    return { ...observed, attempts: concludeBlocks(observed.attempts, this.#open) }
+  }
+
+  close(): void {
+    for (const { session } of this.#relays) void session.close()
+    for (const socket of this.#sockets) socket.close()
+  }
+
+  async #ask(server: IceOptions['servers'][number]): Promise<void> {
+    const targets = await findTargets(this.#ports, this.#options, this.#recorder, server)
+    await Promise.all(targets.map((target) => this.#try(target)))
+  }
+
+  async #try(target: Target): Promise<void> {
+    const control = this.#control(target)
+    const { scheme } = target.attempt
+    const arguments_ = [this.#ports, this.#options, this.#recorder, target, this.#sockets] as const
+    if (scheme === 'stun' || scheme === 'stuns') {
+      this.#prove(await askBinding(...arguments_), undefined)
+    } else {
+      const { relay, reflexive } = await askRelay(...arguments_)
+      if (relay) this.#relays.push(relay)
+      this.#prove(reflexive, relay)
+    }
+    if (target.attempt.rttMs === null) await control
+  }
+
+  /**
+   * A TCP connection beside UDP requests. Where UDP stays silent and it opens, UDP is what is blocked; where that is the
+   * host's refusal, the host is there.
+   */
+  async #control({ attempt, to }: Target): Promise<void> {
+    if (attempt.transport !== 'udp') return
+    let connection: StreamConnection | undefined
+    try {
+      connection = await this.#ports.network.connectStream(
+        { to, timeoutMs: controlMs },
+        { onData: () => undefined, onClose: () => undefined },
+      )
+      this.#open.set(formatAddress(to), `TCP ${to.port}`)
+    } catch {
+      // Silence or refusal: it shows nothing about UDP.
+    } finally {
+      connection?.close()
+    }
+  }
+
+  #prove(reflexive: readonly Reflexive[], relay: Relay | undefined): void {
+    if (this.#options.prove === false) return
+    const { policy } = this.#options
+    for (const each of policy === 'all' ? reflexive : []) {
+      this.#proofs.push(proveReflexive(this.#ports, this.#options, this.#recorder, each))
+    }
+    if (relay) this.#proofs.push(proveRelay(this.#ports, this.#options, this.#recorder, relay, this.#sockets))
+  }
+}

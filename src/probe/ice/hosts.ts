@@ -1,0 +1,154 @@
+/** Host candidates and their sockets: what every server is asked from, and what peers' packets arrive at. */
+import {
+  type DatagramEndpoint,
+  familyOf,
+  formatAddress,
+  type IpAddress,
+  sameAddress,
+  scopeOf,
+  type TransportAddress,
+} from '../../core/index.ts'
+import { localPreferences, tcpLocalPreference } from '../../proto/ice/index.ts'
+import { RttEstimator, StunClient } from '../../proto/stun/index.ts'
+import { type HostAddress, hostAddresses } from './interfaces.ts'
+import type { IceOptions, IcePorts } from './options.ts'
+import type { Recorder } from './recorder.ts'
+
+/** RFC 6544 §4.5: nothing is ever sent from it; it stands for whatever port the system will pick. */
+const discardPort = 9
+
+/** RFC 6544 §4.2: thirteen bits. */
+const highestTcpPreference = 8191
+
+/** Hears what is no STUN answer. */
+export type HearPayload = (bytes: Uint8Array, from: TransportAddress) => void
+
+export class HostSocket {
+  readonly host: HostAddress
+  readonly localPreference: number
+  readonly #ports: IcePorts
+  readonly #clients = new Map<string, StunClient>()
+  readonly #listeners = new Set<HearPayload>()
+  #endpoint: DatagramEndpoint | undefined
+
+  constructor(ports: IcePorts, host: HostAddress, localPreference: number) {
+    this.#ports = ports
+    this.host = host
+    this.localPreference = localPreference
+  }
+
+  async open(): Promise<void> {
+    const { ip } = this.host
+    this.#endpoint = await this.#ports.network.openDatagram(
+      { family: familyOf(ip), ip },
+      {
+        onDatagram: (bytes, from) => this.#hear(bytes, from),
+        onFailure: (failure) => {
+          const to = failure.to
+          if (to) this.#clients.get(formatAddress(to))?.fail(failure)
+        },
+      },
+    )
+  }
+
+  /** Undefined: it could not be opened. */
+  get local(): TransportAddress | undefined {
+    return this.#endpoint && { ip: this.host.ip, port: this.#endpoint.local.port }
+  }
+
+  /** Asks one server from here. The same client each time: it has learned how long answers take. */
+  client(to: TransportAddress): StunClient {
+    const key = formatAddress(to)
+    const known = this.#clients.get(key)
+    if (known) return known
+    const { clock, random } = this.#ports
+    const send = (bytes: Uint8Array): void => this.send(bytes, to)
+    const client = new StunClient({ clock, random, to, send, rtt: new RttEstimator(), timing: patientTiming })
+    this.#clients.set(key, client)
+    return client
+  }
+
+  send(bytes: Uint8Array, to: TransportAddress): void {
+    this.#endpoint?.send(bytes, to)
+  }
+
+  /** Returns what stops listening. */
+  listen(listener: HearPayload): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.cancel()
+    this.#endpoint?.close()
+  }
+
+  #hear(bytes: Uint8Array, from: TransportAddress): void {
+    const own = this.#clients.get(formatAddress(from))
+    if (own?.receiveDatagram(bytes, from)) return
+    for (const client of this.#clients.values()) if (client.receiveDatagram(bytes, from)) return
+    for (const listener of this.#listeners) listener(bytes, from)
+  }
+}
+
+/**
+ * A first guess that suits most of the internet, so that a lost request costs little: it is learned from the first answer
+ * on. RFC 8489's 500 ms would leave three tries in two seconds.
+ */
+export const patientTiming = { rtoMs: 250 } as const
+
+/** Opens a socket on each address and tells its candidates. An address that can't be had (a race with the system) is passed over. */
+export async function openHosts(ports: IcePorts, options: IceOptions, recorder: Recorder): Promise<HostSocket[]> {
+  const addresses = hostAddresses(ports.network.interfaces(), options.families)
+  const preferences = localPreferences(addresses.map(({ ip }) => ip))
+  const sockets = addresses.map((host, index) => new HostSocket(ports, host, preferences[index] ?? 1))
+  await Promise.all(sockets.map((socket) => socket.open().catch(() => undefined)))
+  const open = sockets.filter(({ local }) => local !== undefined)
+  if (options.policy === 'all') {
+    for (const socket of open) tellHost(socket, recorder)
+    for (const [index, socket] of open.entries()) tellTcp(socket, index, recorder)
+  }
+  return open
+}
+
+function tellHost({ host, local, localPreference }: HostSocket, recorder: Recorder): void {
+  if (!local) return
+  recorder.candidate({ type: 'host', address: withoutZone(local), localPreference }, contextOf(host))
+}
+
+/** RFC 6544 §5.1: active ones need no socket. */
+function tellTcp({ host }: HostSocket, index: number, recorder: Recorder): void {
+  const address = withoutZone({ ip: host.ip, port: discardPort })
+  const localPreference = tcpLocalPreference('host', 'active', highestTcpPreference - index)
+  recorder.candidate(
+    { type: 'host', transport: 'tcp', tcpType: 'active', address, localPreference },
+    contextOf(host),
+  )
+}
+
+/** A zone means nothing to anybody else. RFC 8839 §5.1 has no room for it. */
+const withoutZone = ({ ip, port }: TransportAddress): TransportAddress => ({ ip: ip.split('%')[0] ?? ip, port })
+
+export const contextOf = (host: HostAddress) =>
+  ({
+    interface: host.interface,
+    interfaceKind: host.kind,
+    temporary: host.temporary,
+    attempt: null,
+    relayProtocol: null,
+    browserOmits: host.browserOmits,
+  }) as const
+
+/** The sockets that can ask a server at `to`: those of its family; link-local ones only within their link. */
+export const socketsFor = (sockets: readonly HostSocket[], to: TransportAddress): HostSocket[] =>
+  sockets.filter(
+    ({ host }) =>
+      familyOf(host.ip) === familyOf(to.ip) &&
+      (scopeOf(host.ip) === 'link-local') === (scopeOf(to.ip) === 'link-local'),
+  )
+
+export const socketAt = (sockets: readonly HostSocket[], ip: IpAddress): HostSocket | undefined =>
+  sockets.find(({ host }) => host.ip === ip)
+
+export const isOwn = (sockets: readonly HostSocket[], address: TransportAddress): boolean =>
+  sockets.some(({ local }) => local !== undefined && sameAddress(local, address))
