@@ -1,0 +1,11 @@
+/** Sessions with coturn on loopback, over UDP, TCP and TLS. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { TransportProtocol } from '../../../src/core/index.ts'
+import { openTurnSession, type TurnSession, type TurnSessionOptions } from '../../../src/proto/turn-client/index.ts'
+import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/index.ts'
+import { type Daemon, startDaemon } from '../../support/process.ts'
+import { describeIf } from '../../support/requirements.ts'
+import { makeCertificate } from '../../support/certificate.ts'
