@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
+import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
@@ -64,6 +65,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addNatCommand(program, async (flags) => {
     const { natCommand } = await import('./nat/run.ts')
     setExitCode(await natCommand(flags, io))
+  })
+  addIceCommand(program, async (flags) => {
+    const { iceCommand } = await import('./ice/run.ts')
+    setExitCode(await iceCommand(flags, io))
   })
   addRelayCommand(program, async (flags) => {
     const { relayCommand } = await import('./relay/run.ts')

@@ -32,7 +32,7 @@ Settings come from the flag, else from the environment (NATCHECK_SERVER,
     {"iceServers": "servers.json", "expect": ["srflx", "relay"]}
 
 Exit code:
-  0 gathered       1 --expect was not met, or no server works
+  0 gathered       1 --expect was not met; without it, a server failed
   2 usage          3 could not measure     130 interrupted
 `
 

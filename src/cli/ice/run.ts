@@ -131,11 +131,13 @@ class Round {
     return { code, message, fix: fix ?? null }
   }
 
-  #exitCode({ verdict, failed, error }: IceReport): ExitCode {
+  #exitCode({ findings, failed, error }: IceReport): ExitCode {
     if (error?.code === 'CANCELLED') return exitCodes.interrupted
     if (failed.length > 0) return exitCodes.failed
     if (error) return exitCodes.unmeasured
-    return verdict.kind === 'nothing' ? exitCodes.failed : exitCodes.ok
+    // Whoever says what has to work accepts that the rest may not.
+    const strict = this.#settings.serversFrom === 'configured' && this.#settings.expect.length === 0
+    return strict && findings.some(({ severity }) => severity === 'error') ? exitCodes.failed : exitCodes.ok
   }
 }
 

@@ -107,16 +107,15 @@ function readFile(full: string, path: string, where: string): string {
   }
 }
 
-/** JSON, or what stands in JavaScript: unquoted keys, single quotes and trailing commas are YAML's flow style too. */
+/** JSON, or what stands in JavaScript, with or without the name that it is assigned to. */
 async function parse(text: string, path: string): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown
   } catch {
-    const { parse: parseYaml } = await import('yaml')
+    const { default: JSON5 } = await import('json5')
+    const literal = text.replace(/^\s*(?:(?:const|let|var)\s+)?\w+\s*[=:]\s*(?=[[{])/, '').replace(/[;,\s]+$/, '')
     try {
-      return parseYaml(
-        text.replace(/^\s*(?:(?:const|let|var)\s+)?\w+\s*[=:]\s*(?=[[{])/, '').replace(/;\s*$/, ''),
-      ) as unknown
+      return JSON5.parse(literal)
     } catch {
       throw new NatcheckError('BAD_FILE', `${path} is not JSON`, {
         fix: 'paste iceServers as it stands: [{"urls": "turn:…", "username": "…", "credential": "…"}]',

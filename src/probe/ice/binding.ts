@@ -1,6 +1,6 @@
 /** Server-reflexive candidates: Binding requests from each host socket, and one whose fate tells why there is no answer. */
 import { after, formatAddress, type TransportAddress } from '../../core/index.ts'
-import { openStunConnection, type RequestOutcome, RttEstimator, type StunClient } from '../../proto/stun/index.ts'
+import { openStunConnection, type RequestOutcome, RttEstimator } from '../../proto/stun/index.ts'
 import { get, mappedAddress, Method, software, type StunMessage, xorMappedAddress } from '../../wire/index.ts'
 import { causeOfBinding, causeOfError } from './causes.ts'
 import { contextOf, type HostSocket, patientTiming, socketAt, socketsFor } from './hosts.ts'
@@ -11,7 +11,8 @@ import { defaultPatienceMs, type Target } from './targets.ts'
 /** A server-reflexive candidate with what it takes to prove it. */
 export interface Reflexive {
   readonly candidate: number
-  readonly client: StunClient
+  readonly socket: HostSocket
+  readonly server: TransportAddress
   readonly mapped: TransportAddress
 }
 
@@ -100,9 +101,8 @@ export function reflexiveFromHosts(
   let over = false
   let stray: TransportAddress | undefined
   const ask = async (socket: HostSocket): Promise<void> => {
-    const client = socket.client(to)
     const timeoutMs = options.patienceMs ?? defaultPatienceMs
-    const outcome = await client.request({ method: Method.binding, timeoutMs, signal: options.signal })
+    const outcome = await socket.client(to).request({ method: Method.binding, timeoutMs, signal: options.signal })
     stray ??= outcome.strays[0]?.from
     const mapped = outcome.kind === 'success' ? mappedOf(outcome.message) : undefined
     const { local: base, localPreference } = socket
@@ -111,7 +111,7 @@ export function reflexiveFromHosts(
       { type: 'srflx', address: mapped, base, serverIp: to.ip, localPreference },
       { ...contextOf(socket.host), attempt: attempt.index },
     )
-    if (candidate !== undefined) found.push({ candidate, client, mapped })
+    if (candidate !== undefined) found.push({ candidate, socket, server: to, mapped })
   }
   const asked = new Map(socketsFor(sockets, to).map((socket) => [socket, ask(socket)] as const))
   return {

@@ -55,6 +55,7 @@ const tlsCodes: Readonly<Record<TlsProblem, CauseCode>> = {
   'wrong-name': 'certificate-wrong-name',
   'not-tls': 'not-tls',
   closed: 'closed',
+  timeout: 'connect-timeout',
   handshake: 'certificate-untrusted',
   'bad-ca': 'certificate-untrusted',
 }
@@ -77,9 +78,7 @@ const deliveryCodes: Readonly<Partial<Record<DeliveryFailureReason, CauseCode>>>
 export function causeOfBinding(outcome: RequestOutcome, stray: TransportAddress | undefined): Cause {
   switch (outcome.kind) {
     case 'timeout':
-      return stray
-        ? cause('other-source', 'binding', { from: formatAddress(stray) })
-        : cause('no-answer', 'binding')
+      return stray ? cause('other-source', 'binding', { from: formatAddress(stray) }) : cause('no-answer', 'binding')
     case 'unreachable':
       return cause(deliveryCodes[outcome.failure.reason] ?? 'no-route', 'binding', { detail: outcome.failure.detail })
     case 'closed':
@@ -184,10 +183,15 @@ export function causeOfRelayed(relayed: TransportAddress, server: IpAddress): Ca
  * Silence of one port says nothing; silence beside answers from the same address over another transport is a block. An
  * attempt that reached the server is one that got any answer.
  */
-export function concludeBlocks(attempts: readonly AttemptObservation[], open: ReadonlyMap<string, string>): AttemptObservation[] {
+export function concludeBlocks(
+  attempts: readonly AttemptObservation[],
+  open: ReadonlyMap<string, string>,
+): AttemptObservation[] {
   return attempts.map((attempt) => ({
     ...attempt,
-    causes: attempt.causes.map((each) => (isSilence(each) ? { ...each, ...blockedBeside(attempt, attempts, open) } : each)),
+    causes: attempt.causes.map((each) =>
+      isSilence(each) ? { ...each, ...blockedBeside(attempt, attempts, open) } : each,
+    ),
   }))
 }
 

@@ -11,7 +11,8 @@ import { Recorder } from './recorder.ts'
 import { askRelay, type Relay } from './relaying.ts'
 import { findTargets, type Target } from './targets.ts'
 
-/** A control connection is answered as fast as anything, or not at all. */
+/** Whoever has not answered by then may be blocked; a control connection is then answered soon, or not at all. */
+const silenceMs = 600
 const controlMs = 1000
 
 /**
@@ -90,14 +91,16 @@ class Gathering {
   }
 
   /**
-   * A TCP connection beside UDP requests. Where UDP stays silent and it opens, UDP is what is blocked; where that is the
-   * host's refusal, the host is there.
+   * A TCP connection to a server that is silent over UDP: where it opens, UDP is what is blocked.
    */
   async #control({ attempt, to }: Target): Promise<void> {
+    const { clock, network } = this.#ports
     if (attempt.transport !== 'udp') return
+    await new Promise<void>((resolve) => clock.schedule(after(clock.now(), silenceMs), resolve))
+    if (attempt.rttMs !== null || this.#options.signal.aborted) return
     let connection: StreamConnection | undefined
     try {
-      connection = await this.#ports.network.connectStream(
+      connection = await network.connectStream(
         { to, timeoutMs: controlMs },
         { onData: () => undefined, onClose: () => undefined },
       )

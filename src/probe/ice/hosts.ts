@@ -8,11 +8,11 @@ import {
   scopeOf,
   type TransportAddress,
 } from '../../core/index.ts'
-import { localPreferences, tcpLocalPreference } from '../../proto/ice/index.ts'
+import { localPreferences, onlyLocalPreference, tcpLocalPreference } from '../../proto/ice/index.ts'
 import { RttEstimator, StunClient } from '../../proto/stun/index.ts'
 import { type HostAddress, hostAddresses } from './interfaces.ts'
 import type { IceOptions, IcePorts } from './options.ts'
-import type { Recorder } from './recorder.ts'
+import type { CandidateContext, Recorder } from './recorder.ts'
 
 /** RFC 6544 §4.5: nothing is ever sent from it; it stands for whatever port the system will pick. */
 const discardPort = 9
@@ -44,8 +44,7 @@ export class HostSocket {
       {
         onDatagram: (bytes, from) => this.#hear(bytes, from),
         onFailure: (failure) => {
-          const to = failure.to
-          if (to) this.#clients.get(formatAddress(to))?.fail(failure)
+          for (const client of this.#clients.values()) client.fail(failure)
         },
       },
     )
@@ -56,14 +55,15 @@ export class HostSocket {
     return this.#endpoint && { ip: this.host.ip, port: this.#endpoint.local.port }
   }
 
-  /** Asks one server from here. The same client each time: it has learned how long answers take. */
-  client(to: TransportAddress): StunClient {
-    const key = formatAddress(to)
+  /** Asks one server from here. `single` requests are sent once each, so that what is lost shows. */
+  client(to: TransportAddress, purpose: 'patient' | 'single' = 'patient'): StunClient {
+    const key = `${formatAddress(to)} ${purpose}`
     const known = this.#clients.get(key)
     if (known) return known
     const { clock, random } = this.#ports
     const send = (bytes: Uint8Array): void => this.send(bytes, to)
-    const client = new StunClient({ clock, random, to, send, rtt: new RttEstimator(), timing: patientTiming })
+    const timing = purpose === 'single' ? { requestCount: 1 } : patientTiming
+    const client = new StunClient({ clock, random, to, send, rtt: new RttEstimator(), timing })
     this.#clients.set(key, client)
     return client
   }
@@ -84,8 +84,6 @@ export class HostSocket {
   }
 
   #hear(bytes: Uint8Array, from: TransportAddress): void {
-    const own = this.#clients.get(formatAddress(from))
-    if (own?.receiveDatagram(bytes, from)) return
     for (const client of this.#clients.values()) if (client.receiveDatagram(bytes, from)) return
     for (const listener of this.#listeners) listener(bytes, from)
   }
@@ -100,7 +98,7 @@ export const patientTiming = { rtoMs: 250 } as const
 /** Opens a socket on each address and tells its candidates. An address that can't be had (a race with the system) is passed over. */
 export async function openHosts(ports: IcePorts, options: IceOptions, recorder: Recorder): Promise<HostSocket[]> {
   const addresses = hostAddresses(ports.network.interfaces(), options.families)
-  const preferences = localPreferences(addresses.map(({ ip }) => ip))
+  const preferences = preferencesOf(addresses.map(({ ip }) => ip))
   const sockets = addresses.map((host, index) => new HostSocket(ports, host, preferences[index] ?? 1))
   await Promise.all(sockets.map((socket) => socket.open().catch(() => undefined)))
   const open = sockets.filter(({ local }) => local !== undefined)
@@ -109,6 +107,15 @@ export async function openHosts(ports: IcePorts, options: IceOptions, recorder: 
     for (const [index, socket] of open.entries()) tellTcp(socket, index, recorder)
   }
   return open
+}
+
+/** Link-local addresses come after all others: RFC 8421's interleaving would put them before an IPv4 address that leads out. */
+function preferencesOf(ips: readonly IpAddress[]): readonly number[] {
+  const isLocal = (ip: IpAddress): boolean => scopeOf(ip) === 'link-local'
+  const wide = ips.filter((ip) => !isLocal(ip))
+  const order = [...wide, ...ips.filter(isLocal)]
+  const interleaved = localPreferences(wide)
+  return ips.map((ip) => interleaved[wide.indexOf(ip)] ?? onlyLocalPreference - order.indexOf(ip))
 }
 
 function tellHost({ host, local, localPreference }: HostSocket, recorder: Recorder): void {
@@ -120,24 +127,20 @@ function tellHost({ host, local, localPreference }: HostSocket, recorder: Record
 function tellTcp({ host }: HostSocket, index: number, recorder: Recorder): void {
   const address = withoutZone({ ip: host.ip, port: discardPort })
   const localPreference = tcpLocalPreference('host', 'active', highestTcpPreference - index)
-  recorder.candidate(
-    { type: 'host', transport: 'tcp', tcpType: 'active', address, localPreference },
-    contextOf(host),
-  )
+  recorder.candidate({ type: 'host', transport: 'tcp', tcpType: 'active', address, localPreference }, contextOf(host))
 }
 
 /** A zone means nothing to anybody else. RFC 8839 §5.1 has no room for it. */
 const withoutZone = ({ ip, port }: TransportAddress): TransportAddress => ({ ip: ip.split('%')[0] ?? ip, port })
 
-export const contextOf = (host: HostAddress) =>
-  ({
-    interface: host.interface,
-    interfaceKind: host.kind,
-    temporary: host.temporary,
-    attempt: null,
-    relayProtocol: null,
-    browserOmits: host.browserOmits,
-  }) as const
+export const contextOf = (host: HostAddress): CandidateContext => ({
+  interface: host.interface,
+  interfaceKind: host.kind,
+  temporary: host.temporary,
+  attempt: null,
+  relayProtocol: null,
+  browserOmits: host.browserOmits,
+})
 
 /** The sockets that can ask a server at `to`: those of its family; link-local ones only within their link. */
 export const socketsFor = (sockets: readonly HostSocket[], to: TransportAddress): HostSocket[] =>

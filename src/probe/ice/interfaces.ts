@@ -52,7 +52,13 @@ function describe(address: InterfaceAddress, all: readonly InterfaceAddress[]): 
   return { ip, interface: name, kind: interfaceKind(address), temporary: temporary ?? null, browserOmits }
 }
 
-const kindRanks: Readonly<Record<InterfaceKind, number>> = { physical: 0, unknown: 1, vpn: 2, container: 3, loopback: 4 }
+const kindRanks: Readonly<Record<InterfaceKind, number>> = {
+  physical: 0,
+  unknown: 1,
+  vpn: 2,
+  container: 3,
+  loopback: 4,
+}
 
 const rank = ({ ip, kind, temporary }: HostAddress): number =>
   kindRanks[kind] * 4 + (scopeOf(ip) === 'link-local' ? 2 : 0) + (temporary === false ? 1 : 0)

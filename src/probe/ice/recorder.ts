@@ -1,5 +1,5 @@
 /** What a run has seen so far: candidates, attempts and proofs in the order they came, told as they come. */
-import { elapsed, type Instant, type IpAddress, type TransportAddress, type TransportProtocol } from '../../core/index.ts'
+import { elapsed, type Instant, type TransportProtocol } from '../../core/index.ts'
 import {
   type CandidateOrigin,
   Foundations,
@@ -103,7 +103,14 @@ export class Recorder {
     return attempt
   }
 
-  stage(attempt: OpenAttempt, stage: StageName, startMs: number, ok: boolean, detail: string, endMs = this.now()): void {
+  stage(
+    attempt: OpenAttempt,
+    stage: StageName,
+    startMs: number,
+    ok: boolean,
+    detail: string,
+    endMs: number = this.now(),
+  ): void {
     const observed: StageObservation = { stage, startMs, endMs, ok, detail }
     attempt.stages.push(observed)
     const { index, uri, transport } = attempt
@@ -139,10 +146,3 @@ export class Recorder {
 
 /** Tenths of a millisecond are as fine as the clock of the other side makes sense. */
 export const round = (milliseconds: number): number => Math.round(milliseconds * 10) / 10
-
-/** Where a host candidate's socket sends from. */
-export interface Base {
-  readonly address: TransportAddress
-  readonly ip: IpAddress
-  readonly localPreference: number
-}

@@ -62,7 +62,7 @@ export async function openRelay(
   options: IceOptions,
   { server, attempt, to, serverName }: Target,
   onData: (data: ReceivedData) => void,
-  onObservation?: (observation: TurnObservation) => void,
+  onObservation: (observation: TurnObservation) => void = () => undefined,
 ): Promise<
   | { readonly ok: true; readonly session: TurnSession; readonly allocation: Allocation }
   | { readonly ok: false; readonly failure: TurnFailure }

@@ -24,7 +24,11 @@ export async function findTargets(
 ): Promise<readonly Target[]> {
   const { uri } = server
   const protocol = uriProtocol(uri)
-  const start = { uri: formatServerUri(uri), scheme: uri.scheme, transport: protocol === 'dtls' ? 'tls' : protocol } as const
+  const start = {
+    uri: formatServerUri(uri),
+    scheme: uri.scheme,
+    transport: protocol === 'dtls' ? 'tls' : protocol,
+  } as const
   const startMs = recorder.now()
   const isNamed = uri.hostKind === 'name'
   try {

@@ -19,7 +19,7 @@ const letters: Readonly<Record<StageName, readonly [letter: string, words: strin
  * took no time is seen too. A stage that failed ends in `x`.
  */
 export function waterfall(stages: readonly StageObservation[], endMs: number, width: number): string {
-  const cells = Array.from({ length: width }, () => ' ')
+  const cells = Array.from({ length: width }, () => '.')
   const place = (ms: number): number => Math.min(width - 1, Math.floor((ms / Math.max(endMs, 1)) * width))
   let free = 0
   for (const { stage, startMs, endMs: ended, ok } of stages) {

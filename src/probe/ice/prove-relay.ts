@@ -1,0 +1,257 @@
+/**
+ * Shows that a relayed address carries data both ways, by Send/Data and by ChannelData. Our own mapped address is the peer;
+ * where the server refuses it, or our UDP gets nowhere, a second allocation is.
+ */
+import { formatAddress, type IpAddress, type TransportAddress } from '../../core/index.ts'
+import type { DataVia, TurnFailure } from '../../proto/turn-client/index.ts'
+import { Burst, type BurstResult, defaultBurst, echoWaitMs, Payloads, summarize } from './burst.ts'
+import { cause, causeOfTurn } from './causes.ts'
+import { type HostSocket, socketsFor } from './hosts.ts'
+import type { BurstObservation, EchoPeer } from './observations.ts'
+import type { IceOptions, IcePorts } from './options.ts'
+import type { Recorder } from './recorder.ts'
+import { openRelay, type Relay } from './relaying.ts'
+import { defaultPatienceMs } from './targets.ts'
+
+/** The two ways between client and relay, as the report calls them. */
+const ways = [
+  ['send-data', 'indication'],
+  ['channel-data', 'channel'],
+] as const satisfies readonly (readonly [BurstObservation['via'], DataVia])[]
+
+/** How a peer fared: what came of each burst, or why there was none. */
+interface Echoes {
+  readonly peer: EchoPeer
+  readonly bursts: readonly BurstObservation[]
+  readonly refusal: string | undefined
+}
+
+export async function proveRelay(
+  ports: IcePorts,
+  options: IceOptions,
+  recorder: Recorder,
+  relay: Relay,
+  sockets: readonly HostSocket[],
+): Promise<void> {
+  if (relay.candidate < 0) return
+  const proof = new RelayProof(ports, options, recorder, relay)
+  const socket = peerSocket(relay, sockets)
+  const own = socket ? await proof.withOwnAddress(socket) : undefined
+  if (own && carries(own)) return proof.tell(own)
+  const second = options.signal?.aborted ? undefined : await proof.withSecondAllocation()
+  proof.tell(second && (carries(second) || !own) ? second : own, own)
+}
+
+const carries = ({ bursts }: Echoes): boolean =>
+  ways.every(([via]) => bursts.some((burst) => burst.via === via && burst.received > 0))
+
+/** One of the relayed address's family; best the one that the session itself goes out from. */
+function peerSocket({ session, relayed }: Relay, sockets: readonly HostSocket[]): HostSocket | undefined {
+  const fitting = socketsFor(sockets, relayed)
+  return fitting.find(({ host }) => host.ip === session.local?.ip) ?? fitting[0]
+}
+
+class RelayProof {
+  readonly #ports: IcePorts
+  readonly #options: IceOptions
+  readonly #recorder: Recorder
+  readonly #relay: Relay
+  readonly #payloads: Payloads
+  #sequence = 0
+
+  constructor(ports: IcePorts, options: IceOptions, recorder: Recorder, relay: Relay) {
+    this.#ports = ports
+    this.#options = options
+    this.#recorder = recorder
+    this.#relay = relay
+    this.#payloads = new Payloads(ports.random)
+  }
+
+  /** Our packets reach the relayed address, arrive at our session, and come back from it to the socket that sent them. */
+  async withOwnAddress(socket: HostSocket): Promise<Echoes> {
+    const { session, allocation, relayed } = this.#relay
+    const refusal = await this.#permit([allocation.mapped])
+    if (refusal) return { peer: 'mapped-address', bursts: [], refusal }
+    const bursts: BurstObservation[] = []
+    let peer: TransportAddress | undefined
+    let arrived = 0
+    let via: DataVia = 'indication'
+    this.#relay.onData = (data) => {
+      if (this.#payloads.read(data.bytes) === undefined) return
+      peer ??= data.peer
+      arrived++
+      session.send(data.peer, data.bytes, via)
+    }
+    const startMs = this.#recorder.now()
+    for (const [name, next] of ways) {
+      via = next
+      if (via === 'channel' && !(peer && (await this.#bind(peer)))) break
+      arrived = 0
+      const result = await this.#burst((bytes) => socket.send(bytes, relayed), socket.listen.bind(socket))
+      bursts.push({ via: name, direction: 'round-trip', ...result })
+      if (result.received === 0) {
+        bursts.push({ via: name, direction: 'from-peer', sent: result.sent, received: arrived, rttsMs: [] })
+        if (arrived === 0) bursts.push(await this.#towardsPeer(socket, peer ?? allocation.mapped))
+        break
+      }
+    }
+    this.#noteData(startMs, { peer: 'mapped-address', bursts, refusal: undefined })
+    return { peer: 'mapped-address', bursts, refusal: undefined }
+  }
+
+  /** Nothing came in through the relay: does anything get out through it? */
+  async #towardsPeer(socket: HostSocket, peer: TransportAddress): Promise<BurstObservation> {
+    const { session } = this.#relay
+    const result = await this.#burst((bytes) => session.send(peer, bytes), socket.listen.bind(socket))
+    return { via: 'send-data', direction: 'to-peer', ...result, rttsMs: [] }
+  }
+
+  async withSecondAllocation(): Promise<Echoes> {
+    const { session, relayed, target } = this.#relay
+    let echo: (from: TransportAddress, bytes: Uint8Array) => void = () => undefined
+    const opened = await openRelay(this.#ports, this.#options, target, (data) => echo(data.peer, data.bytes))
+    if (!opened.ok) return this.#refused(opened.failure)
+    const second = opened.session
+    try {
+      const [other] = opened.allocation.relayed
+      if (!other) return { peer: 'second-allocation', bursts: [], refusal: 'it has no relayed address' }
+      const refusal = (await this.#permit([other])) ?? (await this.#refusalOf(second.permit([relayed], this.#limits)))
+      if (refusal) return { peer: 'second-allocation', bursts: [], refusal }
+      const bursts: BurstObservation[] = []
+      const startMs = this.#recorder.now()
+      for (const [name, via] of ways) {
+        if (via === 'channel') {
+          const bound = (await this.#bind(other)) && (await second.bindChannel(relayed, this.#limits)).ok
+          if (!bound) break
+        }
+        echo = (from, bytes) => second.send(from, bytes, via)
+        const hear: HostSocket['listen'] = (listener) => {
+          this.#relay.onData = (data) => listener(data.bytes, data.peer)
+          return () => undefined
+        }
+        const result = await this.#burst((bytes) => session.send(other, bytes, via), hear)
+        bursts.push({ via: name, direction: 'round-trip', ...result })
+      }
+      const echoes: Echoes = { peer: 'second-allocation', bursts, refusal: undefined }
+      this.#noteData(startMs, echoes)
+      return echoes
+    } finally {
+      void second.close()
+    }
+  }
+
+  /** The entry of the candidate. `own` is what our own address showed, where a second allocation had to stand in for it. */
+  tell(echoes: Echoes | undefined, own?: Echoes): void {
+    const { candidate } = this.#relay
+    const result = !echoes || echoes.bursts.length === 0 ? 'not-proven' : carries(echoes) ? 'proven' : 'failed'
+    const summary = summarize(echoes?.bursts.filter(({ direction }) => direction === 'round-trip') ?? [])
+    const bursts = [...(echoes?.bursts ?? []), ...(own && own !== echoes ? own.bursts : [])]
+    this.#recorder.reachable({
+      candidate,
+      result,
+      peer: echoes?.peer ?? null,
+      ...summary,
+      bursts,
+      why: this.#why(echoes, own, result),
+    })
+    if (result !== 'not-proven') this.#judge(echoes, own, result)
+  }
+
+  /** One-way and dead relays. With our own UDP blocked nothing arrives from us, and the second allocation decides. */
+  #judge(echoes: Echoes | undefined, own: Echoes | undefined, result: 'proven' | 'failed'): void {
+    const direct = own ?? (echoes?.peer === 'mapped-address' ? echoes : undefined)
+    const count = (direction: BurstObservation['direction']): number =>
+      direct?.bursts.filter((burst) => burst.direction === direction).reduce((sum, each) => sum + each.received, 0) ?? 0
+    if (count('round-trip') === 0 && count('to-peer') > 0) return this.#fail('one-way-to-peer')
+    if (count('round-trip') === 0 && count('from-peer') > 0) return this.#fail('one-way-from-peer')
+    if (result === 'failed') this.#fail('no-data')
+  }
+
+  #fail(code: 'one-way-to-peer' | 'one-way-from-peer' | 'no-data'): void {
+    this.#recorder.fail(this.#relay.target.attempt, cause(code, 'data'))
+  }
+
+  #why(echoes: Echoes | undefined, own: Echoes | undefined, result: string): string {
+    if (result === 'not-proven') {
+      const reasons = [own?.refusal, echoes === own ? undefined : echoes?.refusal].filter((each) => each !== undefined)
+      return reasons.length > 0 ? `no peer to echo: ${reasons.join('; ')}` : 'no address of ours to echo from'
+    }
+    const by = echoes?.peer === 'mapped-address' ? 'our own mapped address' : 'a second allocation on the same server'
+    return result === 'proven' ? `echoed both ways by ${by}` : `nothing, or only one way, was echoed by ${by}`
+  }
+
+  get #limits(): { readonly timeoutMs: number } {
+    return { timeoutMs: this.#options.patienceMs ?? defaultPatienceMs }
+  }
+
+  /** Why there is no permission; undefined: there is one. */
+  async #permit(peers: readonly TransportAddress[]): Promise<string | undefined> {
+    const startMs = this.#recorder.now()
+    const { session, target } = this.#relay
+    const outcome = await session.permit(peers, this.#limits)
+    const [peer] = peers
+    const detail = outcome.ok ? `for ${peer ? peer.ip : ''}` : outcome.failure.why
+    this.#recorder.stage(target.attempt, 'permission', startMs, outcome.ok, detail)
+    if (outcome.ok) return undefined
+    this.#noteRefusal(outcome.failure, peer?.ip)
+    return outcome.failure.why
+  }
+
+  /** Peers that are refused leave the relay usable for others: once is enough to say so. */
+  #noteRefusal(failure: TurnFailure, peer: IpAddress | undefined): void {
+    const { target } = this.#relay
+    const failed = causeOfTurn(failure, target.server.username, this.#ports.clock.wallTime())
+    if (failed.code === 'peer-denied' && target.attempt.causes.some(({ code }) => code === 'peer-denied')) return
+    this.#recorder.fail(target.attempt, { ...failed, facts: { peer: peer ?? '', ...failed.facts } })
+  }
+
+  async #bind(peer: TransportAddress): Promise<boolean> {
+    const startMs = this.#recorder.now()
+    const { session, target } = this.#relay
+    const outcome = await session.bindChannel(peer, this.#limits)
+    const detail = outcome.ok ? `to ${formatAddress(peer)}` : outcome.failure.why
+    this.#recorder.stage(target.attempt, 'channel', startMs, outcome.ok, detail)
+    if (!outcome.ok) {
+      this.#recorder.fail(
+        target.attempt,
+        causeOfTurn(outcome.failure, target.server.username, this.#ports.clock.wallTime()),
+      )
+    }
+    return outcome.ok
+  }
+
+  async #refusalOf(outcome: ReturnType<Relay['session']['permit']>): Promise<string | undefined> {
+    const settled = await outcome
+    return settled.ok ? undefined : settled.failure.why
+  }
+
+  #refused = ({ why }: TurnFailure): Echoes => ({ peer: 'second-allocation', bursts: [], refusal: why })
+
+  async #burst(send: (bytes: Uint8Array) => void, hear: HostSocket['listen']): Promise<BurstResult> {
+    const { packets, spacingMs } = this.#options.burst ?? defaultBurst
+    const first = this.#sequence
+    this.#sequence += packets
+    const burst = new Burst(this.#ports.clock, first, {
+      packets,
+      spacingMs,
+      // Through the relay and back is twice the way to the server.
+      waitMs: echoWaitMs(this.#relay.session.rtt.rto()),
+      signal: this.#options.signal,
+      send: (sequence) => send(this.#payloads.make(sequence)),
+    })
+    const stop = hear((bytes) => {
+      const sequence = this.#payloads.read(bytes)
+      if (sequence !== undefined) burst.echoed(sequence)
+    })
+    const result = await burst.run()
+    stop()
+    return result
+  }
+
+  #noteData(startMs: number, echoes: Echoes): void {
+    const { sent, received } = summarize(echoes.bursts.filter(({ direction }) => direction === 'round-trip'))
+    const by = echoes.peer === 'mapped-address' ? 'our own address' : 'a second allocation'
+    const detail = `${received} of ${sent} packets echoed by ${by}`
+    this.#recorder.stage(this.#relay.target.attempt, 'data', startMs, carries(echoes), detail)
+  }
+}
