@@ -2,6 +2,7 @@
 import {
   type CertificateInfo,
   type DeliveryFailureReason,
+  type ErrorCode,
   formatAddress,
   type IpAddress,
   NatcheckError,
@@ -22,29 +23,24 @@ export const cause = (
   severity: Cause['severity'] = 'error',
 ): Cause => ({ code, stage, severity, facts })
 
+const errorCauses: Readonly<Partial<Record<ErrorCode, CauseCode>>> = {
+  UNKNOWN_HOST: 'unknown-host',
+  NO_ADDRESS: 'unknown-host',
+  DNS_FAILED: 'dns-failed',
+  NO_ROUTE: 'no-route',
+  UNREACHABLE: 'no-route',
+  CONNECTION_REFUSED: 'refused',
+  CONNECTION_CLOSED: 'closed',
+  TIMEOUT: 'connect-timeout',
+}
+
 /** Why a name was not resolved, or a connection not opened. */
 export function causeOfError(error: unknown, stage: StageName): Cause {
   if (error instanceof TlsError) return causeOfTls(error.problem, error.chain, error.message)
   if (!(error instanceof NatcheckError)) throw error
-  switch (error.code) {
-    case 'UNKNOWN_HOST':
-    case 'NO_ADDRESS':
-      return cause('unknown-host', 'dns')
-    case 'DNS_FAILED':
-      return cause('dns-failed', 'dns', { detail: error.message })
-    case 'NO_ROUTE':
-      return cause('no-route', stage)
-    case 'CONNECTION_REFUSED':
-      return cause('refused', stage)
-    case 'TIMEOUT':
-      return cause('connect-timeout', stage)
-    case 'CONNECTION_CLOSED':
-      return cause('closed', stage)
-    case 'UNREACHABLE':
-      return cause('no-route', stage, { detail: error.message })
-    default:
-      return cause('error-response', stage, { code: error.code, reason: error.message })
-  }
+  const code = errorCauses[error.code]
+  if (code === undefined) return cause('error-response', stage, { code: error.code, reason: error.message })
+  return cause(code, code === 'unknown-host' || code === 'dns-failed' ? 'dns' : stage, { detail: error.message })
 }
 
 const tlsCodes: Readonly<Record<TlsProblem, CauseCode>> = {
@@ -87,7 +83,10 @@ export function causeOfBinding(outcome: RequestOutcome, stray: TransportAddress 
       return cause('error-response', 'binding', { code: outcome.error.code, reason: outcome.error.reason })
     case 'cancelled':
       return cause('cancelled', 'binding')
-    default:
+    // An answer without an address in it, or none that could be believed.
+    case 'success':
+    case 'invalid-response':
+    case 'integrity-violated':
       return cause('not-stun', 'binding')
   }
 }

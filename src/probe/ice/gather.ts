@@ -79,11 +79,11 @@ class Gathering {
   async #try(target: Target): Promise<void> {
     const control = this.#control(target)
     const { scheme } = target.attempt
-    const arguments_ = [this.#ports, this.#options, this.#recorder, target, this.#sockets] as const
+    const run = [this.#ports, this.#options, this.#recorder] as const
     if (scheme === 'stun' || scheme === 'stuns') {
-      this.#prove(await askBinding(...arguments_), undefined)
+      this.#prove(await askBinding(...run, target, this.#sockets), undefined)
     } else {
-      const { relay, reflexive } = await askRelay(...arguments_)
+      const { relay, reflexive } = await askRelay(...run, target, this.#sockets)
       if (relay) this.#relays.push(relay)
       this.#prove(reflexive, relay)
     }

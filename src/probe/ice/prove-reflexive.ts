@@ -17,19 +17,19 @@ export async function proveReflexive(
   const waitMs = echoWaitMs(socket.client(server).rtt.rto() / 2)
   const client = socket.client(server, 'single')
   let moved: string | undefined
+  const ask = async (sequence: number): Promise<void> => {
+    const request = { method: Method.binding, timeoutMs: packets * spacingMs + waitMs, signal: options.signal }
+    const outcome = await client.request(request)
+    const seen = outcome.kind === 'success' ? mappedOf(outcome.message) : undefined
+    if (seen && sameAddress(seen, mapped)) burst.echoed(sequence)
+    else if (seen) moved ??= formatAddress(seen)
+  }
   const burst = new Burst(clock, 0, {
     packets,
     spacingMs,
     waitMs,
     signal: options.signal,
-    send: (sequence) => {
-      const request = { method: Method.binding, timeoutMs: packets * spacingMs + waitMs, signal: options.signal }
-      void client.request(request).then((outcome) => {
-        const seen = outcome.kind === 'success' ? mappedOf(outcome.message) : undefined
-        if (seen && sameAddress(seen, mapped)) burst.echoed(sequence)
-        else if (seen) moved ??= formatAddress(seen)
-      })
-    },
+    send: (sequence) => void ask(sequence),
   })
   const summary = summarize([{ via: 'binding', direction: 'round-trip', ...(await burst.run()) }])
   const from = formatAddress(server)
