@@ -2,17 +2,18 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Chromium, launchChromium, relayedDataChannel } from '../support/chromium.ts'
 import { describeIf } from '../support/requirements.ts'
+import { lost } from '../support/data-channel.ts'
 import { certificate } from '../transport/certificates.ts'
 import { holdSeconds, lifetimeSeconds, relayForClients, type RelayForClients } from './relay-for-clients.ts'
 
 const transports = ['udp', 'tcp', 'tls'] as const
 
-describeIf(['chromium'], 'Chromium', () => {
+describeIf(['linux', 'chromium'], 'Chromium', () => {
   const { cert, key } = certificate({ commonName: 'localhost', names: ['localhost'] })
   const relays: RelayForClients[] = []
   let chromium: Chromium
   const relay = async (datapath: 'dgram' | 'mmsg'): Promise<RelayForClients> => {
-    const running = await relayForClients(datapath, { cert, key })
+    const running = await relayForClients(datapath, { cert, key }, lifetimeSeconds)
     relays.push(running)
     return running
   }
@@ -89,13 +90,3 @@ describeIf(['chromium'], 'Chromium', () => {
     await Promise.all(calls)
   })
 })
-
-interface Counted {
-  readonly packets?: { readonly sent: number; readonly received: number }
-}
-
-/** Packets that one sent and the other did not get. Far more are sent than messages: acknowledgements, at least. */
-function lost(from: Counted | undefined, to: Counted | undefined): number {
-  const sent = from?.packets?.sent ?? 0
-  return sent > 300 ? sent - (to?.packets?.received ?? 0) : Number.NaN
-}

@@ -1,4 +1,4 @@
-/** A relay on loopback for WebRTC clients, with lifetimes so short that each call outlives them by Refreshes only. */
+/** A relay on loopback for WebRTC clients that keeps them from meeting anywhere but in it. */
 import { createRequire } from 'node:module'
 import type { createRelay as CreateRelay, Relay, RelayEvent, ServerCertificate } from '../../src/index.ts'
 import type { IceServer } from '../support/data-channel.ts'
@@ -18,20 +18,27 @@ export interface RelayForClients {
   readonly ended: Extract<RelayEvent, { kind: 'allocation-ended' }>[]
 }
 
+/**
+ * Relayed addresses are those of 127.0.0.2, and no other peer is permitted: a client that looks for a shorter way, as
+ * libjuice does, finds none. `seconds`: the lifetime of allocations, the RFC's by default.
+ */
 export async function relayForClients(
   datapath: 'dgram' | 'mmsg',
   certificate: ServerCertificate,
+  seconds?: number,
 ): Promise<RelayForClients> {
   const ended: Extract<RelayEvent, { kind: 'allocation-ended' }>[] = []
   const ip = '127.0.0.1'
+  const relayIp = '127.0.0.2'
   const relay = await createRelay({
     datapath,
     listen: [{ ip, port: 0 }],
     tlsListen: [{ ip, port: 0 }],
     certificate,
     users: [{ username: 'alice', password: 'wonderland' }],
-    allowPeers: ['127.0.0.0/8'],
-    lifetimes: { allocation: lifetimeSeconds, maxAllocation: lifetimeSeconds },
+    relayIps: [relayIp],
+    allowPeers: [relayIp],
+    lifetimes: { allocation: seconds, maxAllocation: seconds },
     onEvent: (event) => {
       if (event.kind === 'allocation-ended') ended.push(event)
     },

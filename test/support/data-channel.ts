@@ -48,3 +48,9 @@ export interface CandidateStats {
   /** From the client to its relay: udp, tcp or tls. */
   readonly relayProtocol?: string
 }
+
+/** Packets that one sent and the other did not get; NaN where they were not counted, or nothing was sent. */
+export function lost(from: DataChannelSide | undefined, to: DataChannelSide | undefined): number {
+  const sent = from?.packets?.sent ?? 0
+  return sent > 0 ? sent - (to?.packets?.received ?? 0) : Number.NaN
+}
