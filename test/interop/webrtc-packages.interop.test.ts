@@ -49,7 +49,8 @@ describeIf(['linux'], 'WebRTC packages', () => {
     expect((await relay.stats()).undelivered).toBe(0)
   })
 
-  // It counts no packets, so nothing may be sent again. Its Refresh comes after nine minutes, whatever lifetime it was granted.
+  // It counts no packets, so nothing may be sent again. And it lets allocations of 4 s and 30 s run out without a Refresh,
+  // so it gets the default lifetime.
   test.concurrent.each(datapaths)('node-datachannel over UDP, on the %s datapath', async (name) => {
     const { relay, iceServers } = await start(name)
     const options = { iceServers: iceServers('udp'), count: 100, size: 500, holdSeconds: 2, maxRetransmits: 0 }
