@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { NatcheckError } from '../../core/index.ts'
 import type { NatReport } from '../../report/index.ts'
-import type { RunRecord } from './run.ts'
+import type { RunRecord } from './conclude.ts'
 
 /** The raw results in a saved report; its conclusions are drawn anew. Throws BAD_FILE. */
 export async function readSavedReport(path: string): Promise<RunRecord> {
