@@ -1,6 +1,7 @@
-/** Sessions with coturn on loopback, over UDP, TCP and TLS. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
+/** Sessions with coturn and with our relay on loopback, over UDP, TCP and TLS. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TransportAddress, TransportProtocol } from '../../../src/core/index.ts'
+import { createRelay, type Relay } from '../../../src/index.ts'
 import {
   type AllocateOptions,
   openTurnSession,
@@ -42,8 +43,59 @@ class Inbox {
   }
 }
 
+const own = certificate({ commonName: 'turn.example', names: ['turn.example'] })
+const transports = ['udp', 'tcp', 'tls'] as const
+
+const openTo = (
+  to: TransportAddress,
+  protocol: TransportProtocol,
+  options: Partial<TurnSessionOptions> = {},
+): Promise<TurnOutcome<TurnSession>> =>
+  openTurnSession(ports, {
+    to,
+    protocol,
+    serverName: 'turn.example',
+    ca: own.cert,
+    credentials: alice,
+    connectTimeoutMs: timeoutMs,
+    ...options,
+  })
+
+async function allocated(
+  to: TransportAddress,
+  protocol: TransportProtocol,
+  options: AllocateOptions = {},
+): Promise<{ session: TurnSession; relayed: TransportAddress; inbox: Inbox }> {
+  const inbox = new Inbox()
+  const session = value(await openTo(to, protocol, { onData: inbox.put }))
+  const relayed = first(value(await session.allocate(options, { timeoutMs })))
+  return { session, relayed, inbox }
+}
+
+async function relaysBothWays(to: TransportAddress, protocol: TransportProtocol): Promise<void> {
+  const [a, b] = [await allocated(to, protocol), await allocated(to, protocol)]
+  value(await a.session.permit([b.relayed], { timeoutMs }))
+  value(await b.session.permit([a.relayed], { timeoutMs }))
+  a.session.send(b.relayed, text('one'))
+  await b.inbox.until(1)
+  b.session.send(a.relayed, text('three'))
+  await a.inbox.until(1)
+  value(await a.session.bindChannel(b.relayed, { timeoutMs }))
+  value(await b.session.bindChannel(a.relayed, { timeoutMs }))
+  a.session.send(b.relayed, text('fives'), 'channel')
+  await b.inbox.until(2)
+  b.session.send(a.relayed, text('sixsix'), 'channel')
+  await a.inbox.until(2)
+  expect(b.inbox.summary).toEqual(['one by indication', 'fives by channel'])
+  expect(a.inbox.summary).toEqual(['three by indication', 'sixsix by channel'])
+  expect(a.session.tls?.chain.map(({ subject, selfSigned }) => [subject, selfSigned])).toEqual(
+    protocol === 'tls' ? [['turn.example', true]] : undefined,
+  )
+  expect(value(await a.session.refresh(1200, { timeoutMs }))).toBe(1200)
+  await Promise.all([a.session.close(), b.session.close()])
+}
+
 describeIf(['turnserver'], 'coturn', () => {
-  const own = certificate({ commonName: 'turn.example', names: ['turn.example'] })
   let coturn: LocalCoturn
 
   beforeAll(async () => {
@@ -53,62 +105,21 @@ describeIf(['turnserver'], 'coturn', () => {
 
   const open = (
     protocol: TransportProtocol,
-    options: Partial<TurnSessionOptions> = {},
-  ): Promise<TurnOutcome<TurnSession>> =>
-    openTurnSession(ports, {
-      to: protocol === 'tls' ? coturn.tlsTo : coturn.to,
-      protocol,
-      serverName: 'turn.example',
-      ca: own.cert,
-      credentials: alice,
-      connectTimeoutMs: timeoutMs,
-      ...options,
-    })
+    options?: Partial<TurnSessionOptions>,
+  ): Promise<TurnOutcome<TurnSession>> => openTo(protocol === 'tls' ? coturn.tlsTo : coturn.to, protocol, options)
 
-  async function allocated(
-    protocol: TransportProtocol,
-    options: AllocateOptions = {},
-  ): Promise<{ session: TurnSession; relayed: TransportAddress; inbox: Inbox }> {
-    const inbox = new Inbox()
-    const session = value(await open(protocol, { onData: inbox.put }))
-    const relayed = first(value(await session.allocate(options, { timeoutMs })))
-    return { session, relayed, inbox }
-  }
-
-  it.each(['udp', 'tcp', 'tls'] as const)(
-    'relays between two sessions over %s, by indication and channel',
-    async (protocol) => {
-      const [a, b] = [await allocated(protocol), await allocated(protocol)]
-      value(await a.session.permit([b.relayed], { timeoutMs }))
-      value(await b.session.permit([a.relayed], { timeoutMs }))
-      a.session.send(b.relayed, text('one'))
-      await b.inbox.until(1)
-      b.session.send(a.relayed, text('three'))
-      await a.inbox.until(1)
-      value(await a.session.bindChannel(b.relayed, { timeoutMs }))
-      value(await b.session.bindChannel(a.relayed, { timeoutMs }))
-      a.session.send(b.relayed, text('fives'), 'channel')
-      await b.inbox.until(2)
-      b.session.send(a.relayed, text('sixsix'), 'channel')
-      await a.inbox.until(2)
-      expect(b.inbox.summary).toEqual(['one by indication', 'fives by channel'])
-      expect(a.inbox.summary).toEqual(['three by indication', 'sixsix by channel'])
-      expect(a.session.tls?.chain.map(({ subject, selfSigned }) => [subject, selfSigned])).toEqual(
-        protocol === 'tls' ? [['turn.example', true]] : undefined,
-      )
-      expect(value(await a.session.refresh(1200, { timeoutMs }))).toBe(1200)
-      await Promise.all([a.session.close(), b.session.close()])
-    },
-  )
+  it.each(transports)('relays between two sessions over %s, by indication and channel', async (protocol) => {
+    await relaysBothWays(protocol === 'tls' ? coturn.tlsTo : coturn.to, protocol)
+  })
 
   it('gives even ports, reservations and mobility tickets', async () => {
-    const { session, relayed } = await allocated('udp', { evenPort: 'reserve-next', mobility: true })
+    const { session, relayed } = await allocated(coturn.to, 'udp', { evenPort: 'reserve-next', mobility: true })
     const held = session.allocation
     expect(relayed.port % 2).toBe(0)
     const token = held?.reservationToken
     expect(token).toHaveLength(8)
     expect(held?.mobilityTicket?.length).toBeGreaterThan(0)
-    const claimed = await allocated('udp', { reservationToken: token })
+    const claimed = await allocated(coturn.to, 'udp', { reservationToken: token })
     expect(claimed.relayed.port).toBe(relayed.port + 1)
     const elsewhere = value(await open('udp'))
     if (!held) throw new Error('nothing is held')
@@ -119,7 +130,7 @@ describeIf(['turnserver'], 'coturn', () => {
   })
 
   it('answers a repeated Allocate with the same address, and unknown attributes with 420', async () => {
-    const { session, relayed } = await allocated('udp')
+    const { session, relayed } = await allocated(coturn.to, 'udp')
     const again = value(await session.exchange({ method: Method.allocate, repeat: true }, { timeoutMs }))
     expect(again.error).toBeUndefined()
     const unknown = { method: Method.refresh, attributes: [rawAttribute(0x7ffd, new Uint8Array(4))] }
@@ -143,11 +154,34 @@ describeIf(['turnserver'], 'coturn', () => {
       failure: { stage: 'tls', cause: 'tls', tls: { problem: 'wrong-name', chain: [{ names: ['turn.example'] }] } },
     })
     expect(await open('tls', { ca: undefined })).toMatchObject({ failure: { tls: { problem: 'self-signed' } } })
-    const { session } = await allocated('udp')
+    const { session } = await allocated(coturn.to, 'udp')
     expect(await session.permit([{ ip: '203.0.113.9', port: 9 }], { timeoutMs })).toMatchObject({
       failure: { stage: 'permission', error: { code: 403 } },
     })
     await session.close()
+  })
+})
+
+describe('our relay', () => {
+  let relay: Relay
+
+  beforeAll(async () => {
+    relay = await createRelay({
+      listen: [{ ip: '127.0.0.1', port: 0 }],
+      tlsListen: [{ ip: '127.0.0.1', port: 0 }],
+      certificate: own,
+      users: [alice],
+      datapath: 'dgram',
+      allowPeers: ['127.0.0.0/8'],
+    })
+  })
+  afterAll(() => relay?.close())
+
+  it.each(transports)('relays between two sessions over %s, by indication and channel', async (protocol) => {
+    const to = relay.listeners.find((each) => each.protocol === protocol)?.address
+    if (!to) throw new Error(`it does not listen on ${protocol}`)
+    await relaysBothWays(to, protocol)
+    expect((await relay.stats()).allocations).toBe(0)
   })
 })
 
