@@ -22,6 +22,7 @@ import type {
   TurnEffect,
   TurnEvent,
 } from '../../proto/turn-server/index.ts'
+import type { IcmpError } from '../../wire/index.ts'
 
 export type DatapathName = 'dgram' | 'mmsg'
 
@@ -31,6 +32,7 @@ export interface ServerMachine {
   handleClient(path: ClientPath, bytes: Uint8Array, now: Instant): void
   handleClientGone(path: ClientPath, now: Instant): void
   handlePeer(relay: RelayId, peer: TransportAddress, bytes: Uint8Array, now: Instant): void
+  handlePeerError(relay: RelayId, peer: TransportAddress, icmp: IcmpError, now: Instant): void
   handleRelayOpened(relay: RelayId, now: Instant): void
   handleRelayFailed(relay: RelayId, why: OpenFailure, now: Instant): void
   handleTimeout(now: Instant): void

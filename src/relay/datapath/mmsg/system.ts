@@ -8,6 +8,8 @@ export interface System {
   bind(fd: number, address: number, length: number): number
   getsockname(fd: number, address: number, length: number): number
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number
+  /** `length`: where the length stands, which is read and written. */
+  getsockopt(fd: number, level: number, name: number, value: number, length: number): number
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number
   sendmmsg(fd: number, messages: number, count: number, flags: number): number
   epollCreate(flags: number): number
@@ -37,6 +39,7 @@ export async function loadSystem(): Promise<System> {
     bind: libc.func('int bind(int fd, uintptr_t address, uint32_t length)'),
     getsockname: libc.func('int getsockname(int fd, uintptr_t address, uintptr_t length)'),
     setsockopt: libc.func('int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)'),
+    getsockopt: libc.func('int getsockopt(int fd, int level, int name, uintptr_t value, uintptr_t length)'),
     recvmmsg: libc.func('int recvmmsg(int fd, uintptr_t messages, uint32_t count, int flags, uintptr_t timeout)'),
     sendmmsg: libc.func('int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)'),
     epollCreate: libc.func('int epoll_create1(int flags)'),
