@@ -260,7 +260,9 @@ function behaviorDiscovery(
   return (bytes, path) => {
     const { key, protocol, client, server } = path
     const socket = protocol === 'udp' ? sockets.get(formatAddress(server)) : undefined
-    const own = socket ? responder : new BindingResponder({ primary: server, classic: protocol === 'udp' })
+    const own = socket
+      ? responder
+      : new BindingResponder({ primary: server, classic: protocol === 'udp', discovery: false })
     const reply = own.respond(bytes, client, socket ?? 'primary')
     if (!reply) return undefined
     const from = socket ? (addressOf.get(reply.from) ?? server) : server

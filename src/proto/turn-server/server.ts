@@ -1,5 +1,5 @@
 /** The TURN server. RFC 8656, over the long-term credentials of RFC 8489 */
-import { earliest, type Instant, sameAddress, type StateMachine, type TransportAddress } from '../../core/index.ts'
+import { earliest, type Instant, type StateMachine, type TransportAddress } from '../../core/index.ts'
 import {
   attribute,
   decodeMessage,
@@ -260,12 +260,13 @@ export class TurnServer implements TurnMachine, StateMachine<TurnInput, TurnEffe
     const key = addressKey(path.server)
     let responder = this.#responders.get(key)
     if (!responder) {
-      responder = new BindingResponder({ primary: path.server, classic: this.#state.options.classic ?? false })
+      // RFC 5780 is for servers that are there to tell NATs apart; here RESPONSE-PORT would only hit other ports.
+      const { classic = false } = this.#state.options
+      responder = new BindingResponder({ primary: path.server, classic, discovery: false })
       if (this.#responders.size < maxResponders) this.#responders.set(key, responder)
     }
     const reply = responder.respond(bytes, path.client, 'primary')
-    // RESPONSE-PORT is for servers that are there to tell NATs apart (RFC 5780); here it would only hit other ports.
-    return reply && sameAddress(reply.to, path.client) ? { bytes: reply.bytes, path } : undefined
+    return reply && { bytes: reply.bytes, path }
   }
 
   #handleRequest(path: ClientPath, request: StunMessage, now: Instant): void {

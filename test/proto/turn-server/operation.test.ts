@@ -11,7 +11,11 @@ import {
   lifetime,
   Method,
   requestedTransport,
+  changeRequest,
+  errorCode,
+  padding,
   responsePort,
+  unknownAttributes,
   xorMappedAddress,
 } from '../../../src/wire/index.ts'
 import { answers, outcome, peer, Rig, text } from './rig.ts'
@@ -237,15 +241,23 @@ describe('Binding', () => {
     expect(old.fromClient(old.client().path, classic).length).toBe(1)
   })
 
-  it('answers go nowhere but where the request came from', () => {
-    const elsewhere = encodeMessage({
+  it.each([
+    [attribute(responsePort, 53)],
+    [attribute(changeRequest, { changeIp: true, changePort: true })],
+    [attribute(padding, new Uint8Array(8))],
+  ])('%o of RFC 5780 gets 420 and is named, at the port that asked', (wish) => {
+    const attributes = [wish]
+    const request = encodeMessage({
       class: 'request',
       method: Method.binding,
       transactionId: new Uint8Array(12),
-      attributes: [attribute(responsePort, 53)],
+      attributes,
     })
     const rig = new Rig()
-    expect(rig.fromClient(rig.client().path, elsewhere)).toEqual([])
+    const { path } = rig.client()
+    const [answer] = answers(rig.fromClient(path, request), path)
+    expect(answer && get(answer, errorCode)?.code).toBe(420)
+    expect(answer && get(answer, unknownAttributes)).toEqual([wish.type])
   })
 
   it('may be answered by somebody else', () => {
