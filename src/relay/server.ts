@@ -108,6 +108,7 @@ class RelayServer implements DatapathServer {
       userQuota: settings.userQuota,
       totalQuota: settings.totalQuota,
       ledger: host.ledger,
+      sourceLimit: host.sourceLimit,
       bytesPerSecond: settings.bytesPerSecond,
       lifetimes: Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       dontFragment: settings.dontFragment,

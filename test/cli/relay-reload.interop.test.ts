@@ -126,7 +126,7 @@ interface Running {
   readonly daemon: Daemon
   readonly to: TransportAddress
   /** Sends SIGHUP and waits for what is logged of it. */
-  reload(logged: RegExp): Promise<string>
+  readonly reload: (logged: RegExp) => Promise<string>
 }
 
 async function start(datapath: string, ...more: readonly string[]): Promise<Running> {

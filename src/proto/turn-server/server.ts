@@ -23,7 +23,7 @@ import type { Inquiry } from './outbox.ts'
 import type { PeerPolicy } from './peer-policy.ts'
 import { handleChannelData, handlePeer, handlePeerError, handleSend } from './relaying.ts'
 import { findAllocation, handleChannelBind, handleCreatePermission, handleRefresh } from './requests.ts'
-import { SourceLimit } from './source-limit.ts'
+import { SourceLimit, sourceLimitMemory } from './source-limit.ts'
 import { type AuthenticRequest, ServerState } from './state.ts'
 import type { TableEntry, TurnCounts } from './table.ts'
 import type {
@@ -56,7 +56,8 @@ export class TurnServer implements TurnMachine, StateMachine<TurnInput, TurnEffe
     this.#state = new ServerState(options)
     this.forwarding = this.#state.table
     this.#allocator = new Allocator(this.#state)
-    this.#limit = new SourceLimit(options.unauthenticatedPerSecond ?? defaultUnauthenticatedPerSecond, options.random)
+    const { unauthenticatedPerSecond = defaultUnauthenticatedPerSecond, random, sourceLimit } = options
+    this.#limit = new SourceLimit(unauthenticatedPerSecond, sourceLimit ?? sourceLimitMemory(random))
     this.#known = knownAttributes(options.dontFragment ?? false)
   }
 

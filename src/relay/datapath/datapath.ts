@@ -75,6 +75,8 @@ export interface DatapathHost {
   dropped(): number
   /** Where several threads serve one relay: what the others have allocated too. Quotas are to be measured by it. */
   readonly ledger?: AllocationLedger | undefined
+  /** The same for what sources without credentials are answered: see `sourceLimitMemory`. */
+  readonly sourceLimit?: SharedArrayBuffer | undefined
 }
 
 /** With `mmsg`, `settings` come out of structuredClone: no functions, hence no hooks, in them. */

@@ -8,9 +8,11 @@ import {
   type ErrorCode,
   NatcheckError,
   type Network,
+  type Random,
   type ServerCertificate,
   type StreamListener,
 } from '../../../core/index.ts'
+import { sourceLimitMemory } from '../../../proto/turn-server/index.ts'
 import { ledgerMemory } from '../ledger.ts'
 import type { Datapath, DatapathHandlers, ListenerOptions, ListeningAddress } from '../datapath.ts'
 import { StreamClients, type StreamPath } from '../streams.ts'
@@ -23,6 +25,7 @@ export { runWorker } from './run.ts'
 export interface MmsgPorts {
   readonly network: Network
   readonly clock: Clock
+  readonly random: Random
 }
 
 export interface MmsgOptions {
@@ -60,6 +63,7 @@ export async function startMmsg(ports: MmsgPorts, options: MmsgOptions, handlers
   const common = {
     settings: options.settings,
     ledger: count > 1 ? ledgerMemory() : undefined,
+    sourceLimit: count > 1 ? sourceLimitMemory(ports.random) : undefined,
     offload: options.offload ?? true,
     coalesceMicroseconds: options.coalesceMicroseconds,
     timeOrigin: performance.timeOrigin,
