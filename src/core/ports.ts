@@ -88,6 +88,8 @@ export interface DatagramOptions {
   readonly ip?: IpAddress
   /** Default: a port the system picks. */
   readonly port?: number
+  /** Refuse, as where none is left, when the process could open fewer than so many more descriptors after it. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export interface StreamOptions {
@@ -122,6 +124,8 @@ export interface ListenOptions {
   readonly port?: number | undefined
   /** Speak TLS. */
   readonly tls?: ServerCertificate | undefined
+  /** Close what connects when the process could open fewer than so many more descriptors. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export interface StreamListener {

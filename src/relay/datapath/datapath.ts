@@ -40,6 +40,12 @@ export interface ServerMachine {
   pollEffect(): TurnEffect | undefined
 }
 
+/**
+ * Descriptors that neither relayed addresses nor streams may take: whoever watches the relay must get through when it is
+ * full, and a reload has files to read.
+ */
+export const SPARE_DESCRIPTORS = 32
+
 /** Where clients come. */
 export interface ListenerOptions {
   readonly protocol: TransportProtocol

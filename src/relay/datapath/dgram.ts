@@ -31,6 +31,7 @@ import {
   type ListenerOptions,
   type ListeningAddress,
   performEffects,
+  SPARE_DESCRIPTORS,
 } from './datapath.ts'
 import { StreamClients, StreamPath } from './streams.ts'
 
@@ -151,7 +152,8 @@ class DgramDatapath implements Datapath, EffectPorts {
     }
     const tls = protocol === 'tls' ? certificate : undefined
     if (protocol === 'tls' && !tls) throw new NatcheckError('USAGE', 'a TLS listener needs a certificate')
-    const listener = await network.listenStream({ ...where, tls }, (stream) => this.#streams.accept(protocol, stream))
+    const options = { ...where, tls, spareDescriptors: SPARE_DESCRIPTORS }
+    const listener = await network.listenStream(options, (stream) => this.#streams.accept(protocol, stream))
     this.#streamListeners.push(listener)
     this.listening.push({ protocol, address: listener.local })
   }
@@ -206,7 +208,7 @@ class DgramDatapath implements Datapath, EffectPorts {
     const { machine } = this.#server
     try {
       const endpoint = await network.openDatagram(
-        { family, ip, port },
+        { family, ip, port, spareDescriptors: SPARE_DESCRIPTORS },
         {
           onDatagram: (bytes, from) => this.#fromPeer(relay, bytes, from),
           onFailure: () => void this.dropped++,

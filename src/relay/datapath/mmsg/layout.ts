@@ -51,6 +51,8 @@ export const SOL_UDP = 17
 export const UDP_SEGMENT = 103
 export const UDP_GRO = 104
 
+export const RLIMIT_NOFILE = 7
+
 export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000
 

@@ -10,7 +10,7 @@ import {
 } from '../../../core/index.ts'
 import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '../../../proto/turn-server/index.ts'
 import { encodeChannelData } from '../../../wire/index.ts'
-import { type EffectPorts, performEffects, type ServerMachine } from '../datapath.ts'
+import { type EffectPorts, performEffects, type ServerMachine, SPARE_DESCRIPTORS } from '../datapath.ts'
 import { Batch, RECEIVE_AT_ONCE } from './batch.ts'
 import { toDestination } from './destination.ts'
 import { ErrorQueue } from './error-queue.ts'
@@ -161,10 +161,7 @@ export class Loop implements EffectPorts {
   }
 
   openRelayed(id: RelayId, family: AddressFamily, ip: IpAddress, port: number): void {
-    const bound = this.#sockets.open(
-      { ip, port },
-      { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER, errors: true },
-    )
+    const bound = this.#sockets.open({ ip, port }, this.#relayOptions)
     const now = this.#options.now()
     if (bound.ok) {
       const relay = new KernelRelay(bound.fd, id, family, this.#offload)
@@ -191,6 +188,11 @@ export class Loop implements EffectPorts {
 
   get #offload(): boolean {
     return this.#options.offload ?? true
+  }
+
+  get #relayOptions(): SocketOptions {
+    const spareDescriptors = SPARE_DESCRIPTORS
+    return { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER, errors: true, spareDescriptors }
   }
 
   get #socketOptions(): SocketOptions {

@@ -14,6 +14,8 @@ export interface SocketOptions {
   readonly gro?: boolean | undefined
   /** Keep what ICMP tells, for `ErrorQueue`. */
   readonly errors?: boolean | undefined
+  /** Refuse (EMFILE) when fewer descriptors than these would be left. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export type BoundSocket =
@@ -44,6 +46,11 @@ export class Sockets {
     const type = linux.SOCK_DGRAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC
     const fd = this.#system.socket(family === 4 ? linux.AF_INET : linux.AF_INET6, type, 0)
     if (fd < 0) return { ok: false, errno: this.#system.errno() }
+    // The system gives the lowest free number: all below it are in use.
+    if (options.spareDescriptors && fd + options.spareDescriptors >= this.#descriptorLimit()) {
+      this.#system.close(fd)
+      return { ok: false, errno: linux.errno.EMFILE }
+    }
     if (family === 6) this.#set(fd, linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1)
     if (options.reusePort) this.#set(fd, linux.SOL_SOCKET, linux.SO_REUSEPORT, 1)
     if (options.receiveBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_RCVBUF, options.receiveBuffer)
@@ -102,6 +109,16 @@ export class Sockets {
 
   end(): void {
     this.#system.close(this.#epoll)
+  }
+
+  /** Asked each time, for it may be changed from outside (prlimit). */
+  #descriptorLimit(): number {
+    const { view, base } = this.#memory
+    const failed = this.#system.getrlimit(linux.RLIMIT_NOFILE, base + this.#scratch) !== 0
+    // Its upper half is 0 unless there is no limit.
+    return failed || view.getUint32(this.#scratch + 4, true) !== 0
+      ? Number.POSITIVE_INFINITY
+      : view.getUint32(this.#scratch, true)
   }
 
   #nameOf(fd: number): TransportAddress {

@@ -16,6 +16,8 @@ export interface System {
   epollCtl(epoll: number, operation: number, fd: number, event: number): number
   epollWait(epoll: number, events: number, count: number, timeoutMs: number): number
   eventfd(initial: number, flags: number): number
+  /** `limits`: room for a struct rlimit, 16 bytes. */
+  getrlimit(resource: number, limits: number): number
   read(fd: number, buffer: number, size: number): number
   write(fd: number, buffer: number, size: number): number
   close(fd: number): number
@@ -46,6 +48,7 @@ export async function loadSystem(): Promise<System> {
     epollCtl: libc.func('int epoll_ctl(int epoll, int operation, int fd, uintptr_t event)'),
     epollWait: libc.func('int epoll_wait(int epoll, uintptr_t events, int count, int timeout)'),
     eventfd: libc.func('int eventfd(uint32_t initial, int flags)'),
+    getrlimit: libc.func('int getrlimit(int resource, uintptr_t limits)'),
     read: libc.func('long read(int fd, uintptr_t buffer, size_t size)'),
     write: libc.func('long write(int fd, uintptr_t buffer, size_t size)'),
     close: libc.func('int close(int fd)'),
