@@ -298,7 +298,8 @@ describe.skipIf(problem !== undefined)('the mmsg loop', () => {
       )
     }
     expect(peer.received()).toHaveLength(20)
-    expect(client.received().length).toBeLessThanOrEqual(20)
+    // Ten, and ten more for each second that this took.
+    expect(client.received().length).toBeLessThan(100)
     expect(rig.loop.dropped).toBe(0)
   })
 
