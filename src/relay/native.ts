@@ -8,7 +8,7 @@ import {
   type ServerCertificate,
   type TransportAddress,
 } from '../core/index.ts'
-import { expandWildcards, checkBindable, choosePort, relayAddresses, relayUrls } from './addresses.ts'
+import { checkBindable, chooseAll, relayAddresses, relayUrls } from './addresses.ts'
 import { certificateName, checkServerCertificate } from './certificate.ts'
 import type { Datapath, DatapathHandlers, ListenerOptions } from './datapath/datapath.ts'
 import { startDgram } from './datapath/dgram.ts'
@@ -36,8 +36,8 @@ export async function startNativeRelay(
   checkOptions(options, callbacks)
   const certificateValidTo = checkedCertificate(ports, options)
   const { network } = ports
-  const plain = await chooseAll(ports, options.listen ?? (options.tlsListen?.length ? [] : [defaultListener]))
-  const tls = await chooseAll(ports, options.tlsListen ?? [])
+  const plain = await chooseAll(network, options.listen ?? (options.tlsListen?.length ? [] : [defaultListener]))
+  const tls = await chooseAll(network, options.tlsListen ?? [])
   const discovery = discoveryOf(options, plain)
   const listeners = listenersOf(plain, tls, discovery, options.certificate)
   const relays = options.stunOnly ? [] : relayAddresses(options, [...plain, ...tls])
@@ -235,12 +235,6 @@ async function mmsgProblemHere(hooked: boolean): Promise<string | undefined> {
   if (hooked) return 'hooks run in this thread, and it relays in another'
   const { mmsgProblem } = await import('./datapath/mmsg/index.ts')
   return await mmsgProblem()
-}
-
-async function chooseAll({ network }: RelayPorts, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
-  const chosen: TransportAddress[] = []
-  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
-  return chosen
 }
 
 function listenersOf(
