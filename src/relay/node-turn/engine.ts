@@ -1,6 +1,7 @@
 /** The engine `node-turn`: the npm package of that name as a relay, over core's Network. */
 import { NatcheckError, type TransportAddress } from '../../core/index.ts'
 import { checkBindable, chooseAll, relayAddresses, relayUrls } from '../addresses.ts'
+import { LISTENER_BUFFER } from '../datapath/datapath.ts'
 import type { RelayOptions, ReloadableOptions } from '../options.ts'
 import type { Relay, RelayCallbacks, RelayListener, RelayPorts, StartRelay } from '../relay.ts'
 import { checkOptions, defaultListener, fromRules, given, rulesOf } from '../rules.ts'
@@ -86,7 +87,7 @@ class NodeTurnRelay implements Relay {
   async listen({ ip, port }: TransportAddress): Promise<void> {
     let socket: EndpointSocket | undefined
     const endpoint = await this.#ports.network.openDatagram(
-      { family: 4, ip, port },
+      { family: 4, ip, port, receiveBuffer: LISTENER_BUFFER },
       {
         onDatagram: (bytes, from) => {
           if (socket && !this.#closed) this.#server.receive(this.#server.pathOf(from, endpoint.local), socket, bytes)

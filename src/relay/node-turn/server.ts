@@ -313,7 +313,10 @@ export class NodeTurnServer {
       this.#answered(asked, answer, their)
       return []
     }
-    this.#their.emit('message', this.#messages.toTheirs(asked, what, onAnswer))
+    const their = this.#messages.toTheirs(asked, what, onAnswer)
+    // Its server looks this up for every method but Allocate, so that it takes no Allocate for a retransmission.
+    their.allocation = this.#their.allocations[String(asked.path.key)] ?? null
+    this.#their.emit('message', their)
   }
 
   /** What node-turn's answer says has happened. It has not left yet. */

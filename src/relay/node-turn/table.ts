@@ -12,7 +12,7 @@ import {
   PortPool,
   type TurnEvent,
 } from '../../proto/turn-server/index.ts'
-import { openFailure } from '../datapath/datapath.ts'
+import { openFailure, RELAY_BUFFER } from '../datapath/datapath.ts'
 import { clientOf, safely } from '../hooks.ts'
 import type { RelayHooks, RelayPorts, RelayQuota } from '../relay.ts'
 import type { ServerSettings } from '../server.ts'
@@ -220,7 +220,7 @@ export class AllocationTable {
     const ip = this.#settings.relayAddresses[0]?.ip ?? '127.0.0.1'
     let socket: RelaySocket | undefined
     const endpoint = await this.#ports.network.openDatagram(
-      { family: 4, ip, port },
+      { family: 4, ip, port, receiveBuffer: RELAY_BUFFER },
       {
         onDatagram: (bytes, from) => socket?.deliver(bytes, from),
         onFailure: () => this.undelivered++,
