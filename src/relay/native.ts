@@ -14,7 +14,7 @@ import type { Datapath, DatapathHandlers, ListenerOptions } from './datapath/dat
 import { startDgram } from './datapath/dgram.ts'
 import type { RelayOptions, ReloadableOptions } from './options.ts'
 import type { Relay, RelayCallbacks, RelayListener, RelayPorts } from './relay.ts'
-import { checkOptions, defaultListener, fromRules, given, rulesOf } from './rules.ts'
+import { checkOptions, defaultListener, fromRules, given, rulesOf, settingsOf } from './rules.ts'
 import {
   createServerWith,
   type ServerMessage,
@@ -43,21 +43,8 @@ export async function startNativeRelay(
   const relays = options.stunOnly ? [] : relayAddresses(options, [...plain, ...tls])
   for (const { ip } of relays) await checkBindable(network, ip)
   const rules = rulesOf(options)
-  const settings: ServerSettings = {
-    ...rules,
-    realm: options.realm ?? 'natcheck',
-    nonceKey: options.nonceKey ?? ports.random.bytes(32),
-    noAuth: options.noAuth === true || options.stunOnly === true,
-    relayAddresses: relays,
-    listeners: listeners.map(({ address }) => address),
-    ports: options.ports,
-    userQuota: options.userQuota,
-    totalQuota: options.totalQuota,
-    bytesPerSecond: options.maxBps,
-    lifetimes: options.lifetimes ?? {},
-    dontFragment: false,
-    discovery,
-  }
+  const addresses = { relayAddresses: relays, listeners: listeners.map(({ address }) => address), discovery }
+  const settings = settingsOf(ports.random, options, rules, addresses)
   const relay = new NativeRelay(
     options,
     rules,

@@ -1,9 +1,9 @@
 /** What every engine checks in the options, and the part of them that a reload replaces. */
-import { NatcheckError, scopeOf, type TransportAddress } from '../core/index.ts'
+import { NatcheckError, type Random, scopeOf, type TransportAddress } from '../core/index.ts'
 import { shortestSecretBytes } from './credentials.ts'
 import type { RelayOptions, ReloadableOptions } from './options.ts'
 import type { RelayCallbacks } from './relay.ts'
-import type { ServerRules } from './server.ts'
+import type { ServerRules, ServerSettings } from './server.ts'
 
 export const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
 
@@ -54,3 +54,23 @@ export const fromRules = ({ users, secrets, allowPeers, denyPeers }: ServerRules
 /** Without what is undefined, so that it replaces nothing. */
 export const given = (changes: ReloadableOptions): ReloadableOptions =>
   Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
+
+/** What runs a server: the options with their defaults, and the addresses that were found for them. */
+export const settingsOf = (
+  random: Random,
+  options: RelayOptions,
+  rules: ServerRules,
+  addresses: Pick<ServerSettings, 'relayAddresses' | 'listeners' | 'discovery'>,
+): ServerSettings => ({
+  ...rules,
+  ...addresses,
+  realm: options.realm ?? 'natcheck',
+  nonceKey: options.nonceKey ?? random.bytes(32),
+  noAuth: options.noAuth === true || options.stunOnly === true,
+  ports: options.ports,
+  userQuota: options.userQuota,
+  totalQuota: options.totalQuota,
+  bytesPerSecond: options.maxBps,
+  lifetimes: options.lifetimes ?? {},
+  dontFragment: false,
+})

@@ -4,7 +4,7 @@ import { checkBindable, chooseAll, relayAddresses, relayUrls } from '../addresse
 import { LISTENER_BUFFER } from '../datapath/datapath.ts'
 import type { RelayOptions, ReloadableOptions } from '../options.ts'
 import type { Relay, RelayCallbacks, RelayListener, RelayPorts, StartRelay } from '../relay.ts'
-import { checkOptions, defaultListener, fromRules, given, rulesOf } from '../rules.ts'
+import { checkOptions, defaultListener, fromRules, given, rulesOf, settingsOf } from '../rules.ts'
 import type { ServerRules, ServerSettings } from '../server.ts'
 import type { RelayStats } from '../stats.ts'
 import { nodeTurnLimits, refuseUnsupported } from './options.ts'
@@ -21,21 +21,8 @@ export const startNodeTurnRelay: StartRelay = async (ports, options, callbacks) 
   const relays = options.stunOnly ? [] : relayAddresses(options, listening)
   for (const { ip } of relays) await checkBindable(ports.network, ip)
   const rules = rulesOf(options)
-  const settings: ServerSettings = {
-    ...rules,
-    realm: options.realm ?? 'natcheck',
-    nonceKey: options.nonceKey ?? ports.random.bytes(32),
-    noAuth: options.noAuth === true || options.stunOnly === true,
-    relayAddresses: relays,
-    listeners: listening,
-    ports: options.ports,
-    userQuota: options.userQuota,
-    totalQuota: options.totalQuota,
-    bytesPerSecond: options.maxBps,
-    lifetimes: options.lifetimes ?? {},
-    dontFragment: false,
-    discovery: undefined,
-  }
+  const addresses = { relayAddresses: relays, listeners: listening, discovery: undefined }
+  const settings = settingsOf(ports.random, options, rules, addresses)
   const relay = new NodeTurnRelay(nodeTurn, ports, options, rules, settings, callbacks)
   try {
     for (const address of listening) await relay.listen(address)

@@ -2,13 +2,12 @@
  * node-turn made fit for a call. Its server, its handlers, its allocations and its messages do the work; here stand the
  * checks in front of it and what 0.0.6 gets wrong or leaves out. Its objects are changed one by one, the package is not.
  */
-import { addressFamily, after, formatAddress, type Instant, type TransportAddress } from '../../core/index.ts'
-import { type AuthenticatedUser, ServerAuth } from '../../proto/stun/index.ts'
+import { after, type Instant, type TransportAddress } from '../../core/index.ts'
+import { ServerAuth } from '../../proto/stun/index.ts'
 import {
   type ClientPath,
   type DropReason,
   knownAttributes,
-  type PeerPolicy,
   readOptional,
   readPeers,
   servedChannelNumber,
@@ -33,9 +32,7 @@ import {
   lifetime,
   maxLegacyChannelNumber,
   Method,
-  requestedAddressFamily,
   requestedTransport,
-  reservationToken,
   type StunMessage,
   unknownAttributes,
   unknownComprehensionRequired,
@@ -43,28 +40,23 @@ import {
   xorPeerAddress,
 } from '../../wire/index.ts'
 import { EventReporter, trafficOf } from '../events.ts'
-import { clientOf, passwordFrom, safely } from '../hooks.ts'
+import { passwordFrom } from '../hooks.ts'
 import type { RelayEvent, RelayHooks, RelayPorts } from '../relay.ts'
 import { policyOf, type ServerRules, type ServerSettings, usersOf } from '../server.ts'
 import type { RelayStats } from '../stats.ts'
 import type { NodeTurnAllocation } from './allocation.ts'
+import { type Asked, Checks } from './checks.ts'
 import { Messages, type Received, type Shown } from './messages.ts'
 import type { NodeTurn, TheirMessage, TheirServer, TheirSocket } from './package.ts'
 import { AllocationTable } from './table.ts'
+import { makeServer } from './their-server.ts'
 
 /** What fits a UDP datagram behind the headers, as in the native engine. */
 const maxIndicationData = 65_456
 const maxChannelData = 65_500
-/** Permissions of one allocation at a time; so many channels too. */
-const maxPermissions = 1024
 /** Answers to unauthenticated requests, per source and second. */
 const unauthenticatedPerSecond = 100
 const known = knownAttributes(false)
-
-/** A request with its sender. */
-interface Asked extends Received {
-  readonly user: AuthenticatedUser | undefined
-}
 
 interface Refusal {
   readonly code: number
@@ -78,8 +70,6 @@ export interface NodeTurnHandlers {
 
 export class NodeTurnServer {
   readonly #ports: RelayPorts
-  readonly #settings: ServerSettings
-  readonly #hooks: RelayHooks
   readonly #handlers: NodeTurnHandlers
   readonly #their: TheirServer
   readonly #messages: Messages
@@ -87,8 +77,7 @@ export class NodeTurnServer {
   readonly #auth: ServerAuth | undefined
   readonly #limit: SourceLimit
   readonly #reporter: EventReporter
-  readonly #own: ReadonlySet<string>
-  #policy: PeerPolicy
+  readonly #checks: Checks
 
   /** Throws USAGE for rules that are none. */
   constructor(
@@ -99,20 +88,19 @@ export class NodeTurnServer {
     handlers: NodeTurnHandlers,
   ) {
     this.#ports = ports
-    this.#settings = settings
-    this.#hooks = hooks
     this.#handlers = handlers
-    this.#policy = policyOf(settings)
+    this.#checks = new Checks(settings, hooks)
     this.#auth = settings.noAuth ? undefined : authOf(settings, hooks)
     this.#limit = new SourceLimit(unauthenticatedPerSecond, ports.random)
     this.#reporter = new EventReporter((event) => handlers.onEvent(event))
-    this.#own = ownAddresses(settings)
     this.#table = new AllocationTable(ports, settings, hooks, {
       tell: (event) => this.#tell(event),
       onPeer: (allocation, from, bytes) => this.#fromPeer(allocation, from, bytes),
       onEnded: ({ path }) => void delete this.#their.allocations[String(path.key)],
     })
-    this.#their = this.#makeTheirs(nodeTurn)
+    this.#their = makeServer(nodeTurn, settings, this.#table, (line) =>
+      handlers.onEvent({ kind: 'warning', message: `node-turn: ${line}` }),
+    )
     this.#messages = new Messages(nodeTurn, this.#their)
   }
 
@@ -159,7 +147,7 @@ export class NodeTurnServer {
   replaceRules(rules: ServerRules): void {
     const policy = policyOf(rules)
     this.#auth?.replace(usersOf(rules))
-    this.#policy = policy
+    this.#checks.policy = policy
     for (const allocation of this.#table.all()) {
       allocation.prune(this.#ports.clock.now(), (peer) => policy.permits(peer.ip))
     }
@@ -171,34 +159,6 @@ export class NodeTurnServer {
 
   stop(): void {
     this.#table.stop()
-  }
-
-  #makeTheirs(nodeTurn: NodeTurn): TheirServer {
-    const { allocation, maxAllocation } = this.#table.lifetimes
-    const external = this.#settings.relayAddresses.flatMap(({ ip, externalIp }) =>
-      externalIp === undefined ? [] : [[ip, externalIp]],
-    )
-    const their = new nodeTurn.Server({
-      // Who asks is settled before: its table of users is a plain object, its nonces Math.random's with a timer each.
-      authMech: 'none',
-      listeningIps: [],
-      externalIps: external.length > 0 ? Object.fromEntries(external) : null,
-      defaultAllocatetLifetime: allocation,
-      maxAllocateLifetime: Math.max(allocation, maxAllocation),
-      log: (line) => this.#handlers.onEvent({ kind: 'warning', message: `node-turn: ${String(line)}` }),
-    })
-    // Its Refresh reads settings that its constructor never makes.
-    their.defaultLifetime = allocation
-    their.maxAllocateTimeout = Math.max(allocation, maxAllocation)
-    // Its own takes the client's port for an even one, and never closes a socket.
-    const open =
-      (kind: 'any' | 'even') =>
-      async ({ transport }: TheirMessage): Promise<readonly TheirSocket[]> => [
-        await this.#table.open(transport.get5Tuple(), kind),
-      ]
-    their.allocate.allocateUdp = open('any')
-    their.allocate.allocateUdpEven = open('even')
-    return their
   }
 
   #request(received: Received): void {
@@ -217,10 +177,10 @@ export class NodeTurnServer {
     if (unknown.length > 0) return this.#refuse(asked, { code: 420, attributes: unknownOf(unknown) })
     if (method === Method.allocate) return this.#allocate(asked)
     const allocation = this.#table.get(String(path.key))
-    // Without one node-turn says so itself: 437.
-    const code = allocation && this.#refusal(asked, allocation)
-    if (code !== undefined) return this.#refuse(asked, { code })
     allocation?.prune(this.#now)
+    // Without one node-turn says so itself: 437.
+    const code = allocation && this.#checks.request(asked, allocation)
+    if (code !== undefined) return this.#refuse(asked, { code })
     this.#pass(asked, shown(message, method === Method.refresh ? this.#grant(message) : undefined))
   }
 
@@ -235,42 +195,10 @@ export class NodeTurnServer {
     const values = new Map<string, unknown>([['liftetime', seconds]])
     if (even !== undefined) values.set('even-port', false)
     if (!this.#table.get(key)) {
-      const code = allocateRefusal(message) ?? (this.#settings.relayAddresses.length === 0 ? 440 : undefined)
-      const refused = code ?? this.#table.begin(key, path, asked.user)
+      const refused = this.#checks.allocate(message) ?? this.#table.begin(key, path, asked.user)
       if (refused !== undefined) return this.#refuse(asked, { code: refused })
     }
     this.#pass(asked, { ...shown(message, seconds), values })
-  }
-
-  /** Why a request of an allocation's client is refused before node-turn sees it. */
-  #refusal({ path, message, user }: Asked, allocation: NodeTurnAllocation): number | undefined {
-    if (allocation.username !== (user?.username ?? '')) return 441
-    if (message.method === Method.refresh) {
-      const family = readOptional(message, requestedAddressFamily)
-      if (readOptional(message, lifetime) === 'malformed' || family === 'malformed') return 400
-      return family === 6 ? 443 : undefined
-    }
-    const peers = readPeers(message)
-    if (!peers) return 400
-    if (peers.some((peer) => addressFamily(peer) === 6)) return 443
-    const bind = message.method === Method.channelBind
-    if (bind && (peers[0]?.port ?? 0) === 0) return 400
-    if (bind && typeof readOptional(message, servedChannelNumber) !== 'number') return 400
-    if (!peers.every((peer) => this.#permits(peer, path, allocation.username, bind))) return 403
-    const added = new Set(peers.map(({ ip }) => ip).filter((ip) => !allocation.hasPermission(ip)))
-    const full = allocation.permissions + added.size > maxPermissions || (bind && allocation.channels >= maxPermissions)
-    return full ? 508 : undefined
-  }
-
-  /** A permission is for all ports of an IP, so this relay's own sockets are told apart where there is a port. */
-  #permits(peer: TransportAddress, path: ClientPath, username: string, withPort: boolean): boolean {
-    const { permitPeer } = this.#hooks
-    if (!this.#policy.permits(peer.ip) || (withPort && this.#isOwn(peer))) return false
-    return permitPeer === undefined || safely(() => permitPeer(peer, clientOf({ path, username })), false)
-  }
-
-  #isOwn(peer: TransportAddress): boolean {
-    return this.#own.has(formatAddress(peer)) && !this.#policy.names(peer.ip)
   }
 
   #grant(message: StunMessage): number {
@@ -316,7 +244,12 @@ export class NodeTurnServer {
     const their = this.#messages.toTheirs(asked, what, onAnswer)
     // Its server looks this up for every method but Allocate, so that it takes no Allocate for a retransmission.
     their.allocation = this.#their.allocations[String(asked.path.key)] ?? null
-    this.#their.emit('message', their)
+    try {
+      this.#their.emit('message', their)
+    } catch (error) {
+      // As its own network does: a fault of a handler is not the end of every call.
+      this.#handlers.onEvent({ kind: 'warning', message: `node-turn: ${String(error)}` })
+    }
   }
 
   /** What node-turn's answer says has happened. It has not left yet. */
@@ -355,7 +288,7 @@ export class NodeTurnServer {
     const bytes = get(message, data)
     if (!peer || !bytes || peer.port === 0) return this.#drop('client', 'bad-indication')
     if (!allocation.permits(peer.ip, this.#now)) return this.#drop('client', 'no-permission')
-    if (this.#isOwn(peer)) return this.#drop('client', 'denied-peer')
+    if (this.#checks.isOwn(peer)) return this.#drop('client', 'denied-peer')
     if (!allocation.toPeer.admit(bytes.length, this.#now)) return this.#drop('client', 'over-bandwidth')
     this.#pass({ ...received, user: undefined }, shown(message))
   }
@@ -423,24 +356,6 @@ function authOf(settings: ServerSettings, { authenticate }: RelayHooks): ServerA
     ...usersOf(settings),
     authenticate: authenticate && ((name, client) => passwordFrom(() => authenticate(name, client))),
   })
-}
-
-/** Every socket for clients: who reaches one through a relayed address can go round in circles. */
-function ownAddresses({ listeners, relayAddresses }: ServerSettings): ReadonlySet<string> {
-  const ips = [
-    ...listeners.map(({ ip }) => ip),
-    ...relayAddresses.flatMap(({ ip, externalIp = ip }) => [ip, externalIp]),
-  ]
-  return new Set(listeners.flatMap(({ port }) => ips.map((ip) => formatAddress({ ip, port }))))
-}
-
-/** What only other engines can do. */
-function allocateRefusal(message: StunMessage): number | undefined {
-  const family = readOptional(message, requestedAddressFamily)
-  const even = readOptional(message, evenPort)
-  if (family === 'malformed' || even === 'malformed' || readOptional(message, lifetime) === 'malformed') return 400
-  if (family === 6) return 440
-  return has(message, reservationToken) || even?.reserveNext ? 508 : undefined
 }
 
 /** The attributes that its handlers look at, first ones first. `seconds` stands for LIFETIME: what is granted. */
