@@ -1,12 +1,9 @@
 // Numbered messages both ways between two peer connections that may use nothing but their relay. Any RTCPeerConnection
 // will do, so the same code is a page's script and a module of the WebRTC packages' process. Types: data-channel.ts.
 
-/**
- * Connects two peers, spreads `count` messages of `size` bytes each way over `holdSeconds`, and says what arrived.
- * Nothing is sent again (`maxRetransmits: 0`), so what a relay loses is missed here.
- */
+/** Connects two peers, spreads `count` messages of `size` bytes each way over `holdSeconds`, and says what arrived. */
 export async function relayedDataChannel(options, PeerConnection = globalThis.RTCPeerConnection) {
-  const { iceServers, count, size, holdSeconds } = options
+  const { iceServers, count, size, holdSeconds, maxRetransmits } = options
   const sides = [0, 1].map(() => side(new PeerConnection({ iceServers, iceTransportPolicy: 'relay' }), count))
   const [offerer, answerer] = sides
   const opened = sides.map(
@@ -16,16 +13,16 @@ export async function relayedDataChannel(options, PeerConnection = globalThis.RT
       }),
   )
   try {
-    opened[0] = Promise.resolve(offerer.connection.createDataChannel('numbers', { ordered: false, maxRetransmits: 0 }))
+    const reliability = maxRetransmits === undefined ? {} : { maxRetransmits }
+    opened[0] = Promise.resolve(offerer.connection.createDataChannel('numbers', { ordered: false, ...reliability }))
     await introduce(offerer, answerer)
     const ready = Promise.all(opened.map(async (channel, index) => await open(await channel, sides[index])))
     const channels = await Promise.race([ready, hopeless(sides), after(15_000)])
-    if (Array.isArray(channels)) {
-      const sent = channels.map((channel) => send(channel, { count, size, holdSeconds }))
-      await Promise.all(sent)
+    if (channels !== undefined) {
+      await Promise.all(channels.map((channel) => send(channel, { count, size, holdSeconds })))
       await silence(sides, count)
     }
-    return { opened: Array.isArray(channels), sides: await Promise.all(sides.map(describe)) }
+    return { opened: channels !== undefined, sides: await settled(sides) }
   } finally {
     // Deletes the allocations (Refresh with lifetime 0).
     for (const { connection } of sides) connection.close()
@@ -103,10 +100,10 @@ async function silence(sides, count) {
   }
 }
 
-/** Resolves when a side has gathered everything and that is nothing. */
+/** Resolves when both sides have gathered everything and that is nothing. */
 async function hopeless(sides) {
   for (;;) {
-    const stuck = sides.some(
+    const stuck = sides.every(
       ({ connection, candidates }) => connection.iceGatheringState === 'complete' && candidates.length === 0,
     )
     if (stuck) return undefined
@@ -114,7 +111,18 @@ async function hopeless(sides) {
   }
 }
 
-async function describe({ connection, received, repeated, candidates, errors }) {
+/** What both sides say when the last acknowledgements have arrived, or should have. */
+async function settled(sides) {
+  for (let attempt = 1; ; attempt++) {
+    const reports = await Promise.all(sides.map(describe))
+    const [first, second] = reports.map(({ packets }) => packets)
+    if (first?.sent === second?.received && second?.sent === first?.received) return reports
+    if (attempt === 20) return reports
+    await after(100)
+  }
+}
+
+async function describe({ connection, seen, received, repeated, candidates, errors }) {
   const stats = new Map()
   for (const [id, entry] of await connection.getStats()) stats.set(id, entry)
   const entries = [...stats.values()]
@@ -124,13 +132,18 @@ async function describe({ connection, received, repeated, candidates, errors }) 
     const { candidateType, relayProtocol } = stats.get(id) ?? {}
     return candidateType && { type: candidateType, relayProtocol }
   }
+  // Of all pairs: a connection may have begun on another one.
+  const sum = (name) => entries.reduce((total, each) => total + (each.type === 'candidate-pair' ? each[name] : 0), 0)
   return {
     received,
+    missed: [...seen.keys()].filter((number) => seen[number] === 0),
     repeated,
     candidates,
     errors,
     local: candidate(pair?.localCandidateId),
     remote: candidate(pair?.remoteCandidateId),
+    packets:
+      pair?.packetsSent === undefined ? undefined : { sent: sum('packetsSent'), received: sum('packetsReceived') },
   }
 }
 

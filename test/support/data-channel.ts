@@ -8,6 +8,8 @@ export interface DataChannelOptions {
   readonly size: number
   /** The messages are spread over this long; it takes a few hundred milliseconds at least to connect before. */
   readonly holdSeconds: number
+  /** 0: what is lost stays lost. Default: SCTP sends it again, and `packets` tell whether it was lost. */
+  readonly maxRetransmits?: number
 }
 
 export interface IceServer {
@@ -25,6 +27,8 @@ export interface DataChannelReport {
 export interface DataChannelSide {
   /** Different messages that arrived here. */
   readonly received: number
+  /** The numbers of those that did not. */
+  readonly missed: readonly number[]
   /** Messages that arrived again. */
   readonly repeated: number
   /** Types of the candidates gathered. */
@@ -34,6 +38,8 @@ export interface DataChannelSide {
   /** Of the selected pair, where the client says. */
   readonly local?: CandidateStats
   readonly remote?: CandidateStats
+  /** Packets of all pairs beside ICE's own, where the client counts them. */
+  readonly packets?: { readonly sent: number; readonly received: number }
 }
 
 export interface CandidateStats {
@@ -41,4 +47,10 @@ export interface CandidateStats {
   readonly type: string
   /** From the client to its relay: udp, tcp or tls. */
   readonly relayProtocol?: string
+}
+
+/** Packets that one sent and the other did not get; NaN where they were not counted, or nothing was sent. */
+export function lost(from: DataChannelSide | undefined, to: DataChannelSide | undefined): number {
+  const sent = from?.packets?.sent ?? 0
+  return sent > 0 ? sent - (to?.packets?.received ?? 0) : Number.NaN
 }
