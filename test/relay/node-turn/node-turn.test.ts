@@ -295,7 +295,9 @@ describe('refusals', () => {
 
   test('a port range that is used up', async () => {
     const events: RelayEvent[] = []
-    const relay = await start({ ports: { min: 61_234, max: 61_234 }, onEvent: (event) => events.push(event) })
+    // An address that no other test relays from.
+    const own = { relayIps: ['127.0.0.9'], ports: { min: 61_234, max: 61_234 } }
+    const relay = await start({ ...own, onEvent: (event) => events.push(event) })
     const alice = await client(relay)
     await alice.allocate()
     expect(alice.relayed.port).toBe(61_234)
