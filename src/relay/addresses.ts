@@ -35,7 +35,7 @@ export function checkHostAddresses(options: RelayOptions): void {
  * Wildcards become the addresses that this machine has: a socket on a wildcard would answer from whichever address the
  * routing table likes, and clients take answers only from the one they asked.
  */
-export function expandWildcards(network: Network, addresses: readonly TransportAddress[]): TransportAddress[] {
+function expandWildcards(network: Network, addresses: readonly TransportAddress[]): TransportAddress[] {
   const all = addresses.flatMap((address) => {
     if (scopeOf(address.ip) !== 'unspecified') return [address]
     const family = addressFamily(address)
@@ -55,8 +55,15 @@ export function expandWildcards(network: Network, addresses: readonly TransportA
   })
 }
 
+/** Every address to listen on, wildcards and port 0 resolved. */
+export async function chooseAll(network: Network, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
+  const chosen: TransportAddress[] = []
+  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
+  return chosen
+}
+
 /** Puts a free port in the place of 0, the same for UDP and TCP. */
-export async function choosePort(network: Network, address: TransportAddress): Promise<TransportAddress> {
+async function choosePort(network: Network, address: TransportAddress): Promise<TransportAddress> {
   if (address.port !== 0) return address
   const handlers = { onDatagram: () => {}, onFailure: () => {} }
   for (let attempt = 1; ; attempt++) {

@@ -15,7 +15,10 @@ export const startRelay: StartRelay = async (ports, options, callbacks) => {
       const { startNativeRelay } = await import('./native.ts')
       return await startNativeRelay(ports, options, callbacks)
     }
-    case 'node-turn':
+    case 'node-turn': {
+      const { startNodeTurnRelay } = await import('./node-turn/engine.ts')
+      return await startNodeTurnRelay(ports, options, callbacks)
+    }
     case 'coturn':
       throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, { fix: 'use the engine native' })
   }
