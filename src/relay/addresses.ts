@@ -61,6 +61,19 @@ export async function choosePort(network: Network, address: TransportAddress): P
   }
 }
 
+const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
+
+/** Where UDP and TCP are asked for, as it was written. */
+export const plainListeners = ({ listen, tlsListen = [] }: RelayOptions): readonly TransportAddress[] =>
+  listen ?? (tlsListen.length > 0 ? [] : [defaultListener])
+
+/** Every address that is really to be listened on: wildcards expanded, ports chosen. */
+export async function chooseAll(network: Network, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
+  const chosen: TransportAddress[] = []
+  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
+  return chosen
+}
+
 /** One relay address for each family: the one named, else the first listening one that more than this machine reaches. */
 export function relayAddresses(
   { relayIps, externalIps = [] }: RelayOptions,

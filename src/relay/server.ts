@@ -24,6 +24,7 @@ import {
   type UserQuota,
 } from '../proto/turn-server/index.ts'
 import type { CreateServer, DatapathHost, DatapathServer } from './datapath/datapath.ts'
+import type { Discovery } from './discovery.ts'
 import type { PortRange, RelayLifetimes } from './options.ts'
 import type { RelayAllocation, RelayClient, RelayEvent, RelayHooks } from './relay.ts'
 import { EventCounter, type RelayStats, type TrafficCount } from './stats.ts'
@@ -49,7 +50,7 @@ export interface ServerSettings extends ServerRules {
   readonly lifetimes: RelayLifetimes
   readonly dontFragment: boolean
   /** RFC 5780: four UDP sockets, of which this names the first and the other address. */
-  readonly discovery: { readonly primary: TransportAddress; readonly alternate: TransportAddress } | undefined
+  readonly discovery: Discovery | undefined
 }
 
 /** What the relay asks of the machine. */

@@ -13,8 +13,11 @@ export const startRelay: StartRelay = async (ports, options, callbacks) => {
       const { startNativeRelay } = await import('./native.ts')
       return await startNativeRelay(ports, options, callbacks)
     }
+    case 'coturn': {
+      const { startCoturnRelay } = await import('./coturn/engine.ts')
+      return await startCoturnRelay(ports, options, callbacks)
+    }
     case 'node-turn':
-    case 'coturn':
       throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, { fix: 'use the engine native' })
   }
 }
