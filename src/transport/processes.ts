@@ -41,7 +41,7 @@ function isProgram(path: string): boolean {
 function startProcess(
   prefix: readonly string[],
   { path, args, input }: ProcessCommand,
-  { onLine, onEnd }: ProcessHandlers,
+  handlers: ProcessHandlers,
 ): RunningProcess {
   const [file = path, ...rest] = [...prefix, path, ...args]
   const child = spawn(file, rest, {
@@ -54,11 +54,11 @@ function startProcess(
   // A program that ends without reading its input says why by itself.
   child.stdin.on('error', () => {})
   child.stdin.end(input ?? '')
-  readLines(child.stdout, onLine)
-  readLines(child.stderr, onLine)
+  readLines(child.stdout, handlers)
+  readLines(child.stderr, handlers)
   let ended = false
   const end = (how: ProcessEnd): void => {
-    if (!ended) onEnd(how)
+    if (!ended) handlers.onEnd(how)
     ended = true
   }
   child.once('error', (error) => end({ code: undefined, why: systemWord(error) }))
@@ -66,6 +66,6 @@ function startProcess(
   return { pid: child.pid, signal: (name) => void child.kill(name) }
 }
 
-function readLines(stream: Readable, onLine: (line: string) => void): void {
-  createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', onLine)
+function readLines(stream: Readable, handlers: ProcessHandlers): void {
+  createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => handlers.onLine(line))
 }

@@ -42,9 +42,12 @@ const loopback = ['127.0.0.0/8', '::1/128'].map(rangeOf)
 export const reachesLoopback = (ranges: readonly PeerRange[]): boolean =>
   ranges.some((range) => loopback.some((other) => overlap(range, other)))
 
-/** `10.0.0.0-10.255.255.255`: coturn up to 4.10 takes a CIDR for no rule at all, and starts. */
+/**
+ * `10.0.0.0-10.255.255.255`: coturn up to 4.10 takes a CIDR for no rule at all, and starts. A range from `::` on holds
+ * all of IPv4 for it, so ranges begin behind the unspecified address, which coturn never takes for a peer.
+ */
 export const formatRange = ({ family, first, last }: PeerRange): string =>
-  `${addressOf(family, first)}-${addressOf(family, last)}`
+  `${addressOf(family, first === 0n ? 1n : first)}-${addressOf(family, last)}`
 
 /** Throws USAGE. */
 export function rangeOf(text: string): PeerRange {

@@ -4,6 +4,7 @@ import {
   type Cancel,
   type Clock,
   elapsed,
+  type Instant,
   NatcheckError,
   type ProcessEnd,
   type RunningProcess,
@@ -60,7 +61,7 @@ export class Supervisor {
 
   /** Rejects with UNSUPPORTED, and what it said, when the child ends or does not answer in time; nothing runs then. */
   async start(): Promise<void> {
-    const { name, onLost } = this.#options
+    const { name } = this.#options
     const startedAt = this.#options.clock.now()
     const running = this.#launch()
     const asking = new AbortController()
@@ -81,13 +82,7 @@ export class Supervisor {
       stopAsking()
       this.#stopping.signal.removeEventListener('abort', stopAsking)
     }
-    void running.ended.then((end) => {
-      onLost()
-      if (this.#stopping.signal.aborted || this.#mayEnd) return this.#allEnded()
-      const lived = elapsed(startedAt, this.#options.clock.now())
-      if (lived >= healthyMs) this.#delayMs = firstDelayMs
-      this.#restartLater(`${name} has ended (${end.why})`)
-    })
+    void this.#watch(running, startedAt)
   }
 
   signal(name: 'SIGUSR1' | 'SIGUSR2'): void {
@@ -113,6 +108,14 @@ export class Supervisor {
       cancel()
     }
     this.#allEnded()
+  }
+
+  async #watch({ ended }: Running, startedAt: Instant): Promise<void> {
+    const { why } = await ended
+    this.#options.onLost()
+    if (this.#stopping.signal.aborted || this.#mayEnd) return this.#allEnded()
+    if (elapsed(startedAt, this.#options.clock.now()) >= healthyMs) this.#delayMs = firstDelayMs
+    this.#restartLater(`${this.#options.name} has ended (${why})`)
   }
 
   #launch(): Running {
