@@ -18,6 +18,8 @@ export const startRelay: StartRelay = async (ports, options, callbacks) => {
       return await startCoturnRelay(ports, options, callbacks)
     }
     case 'node-turn':
-      throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, { fix: 'use the engine native' })
+      throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, {
+        fix: 'use the engine native or coturn',
+      })
   }
 }

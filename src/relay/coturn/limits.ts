@@ -24,7 +24,7 @@ export function limitsOf(options: RelayOptions, { version, live, endWithUs }: Ab
     lifetimes.allocation !== undefined &&
       lifetimes.allocation !== defaultLifetimes.allocation &&
       'allocations whose client asks for no lifetime get 600 s',
-    externalIps.length > 0 && 'coturn lets peers reach the relay address behind an external one, whatever is denied',
+    externalIps.length > 0 && 'clients can name the relay address behind an external one as a peer, whatever is denied',
   ]
   return limits.filter((limit) => limit !== false)
 }
