@@ -188,7 +188,7 @@ describeIf(['linux', 'turnserver', 'sqlite3', 'setpriv'], 'the engine coturn', (
       expect(await allocate(await client(to, alice))).toBe(0)
     })
 
-    test('the certificate is replaced', async () => {
+    test('TLS serves, and its certificate is replaced', async () => {
       const [first, second] = [1, 2].map((n) => certificate({ commonName: `number ${n}`, names: ['turn.example.org'] }))
       if (!first || !second) throw new Error('no certificates')
       const { relay } = await start({ users: [alice], tlsListen: [{ ip, port: 0 }], certificate: first })
@@ -202,6 +202,16 @@ describeIf(['linux', 'turnserver', 'sqlite3', 'setpriv'], 'the engine coturn', (
           }).once('error', reject)
         })
       expect(await shown()).toBe('number 1')
+      const secure = await openStunConnection(ports, {
+        to: tls ?? { ip, port: 0 },
+        protocol: 'tls',
+        serverName: 'turn.example.org',
+        ca: first.cert,
+        credentials: { kind: 'long-term', ...alice },
+        connectTimeoutMs: 5000,
+      })
+      cleanups.push(() => secure.close())
+      expect(await allocate(secure)).toBe(0)
       await expect(relay.reload({ certificate: { cert: first.cert, key: second.key } })).rejects.toThrow(
         'not the one of',
       )
