@@ -88,6 +88,8 @@ export interface DatagramOptions {
   readonly ip?: IpAddress
   /** Default: a port the system picks. */
   readonly port?: number
+  /** Bytes that may wait to be read; the system may grant less. Default: the system's. */
+  readonly receiveBuffer?: number | undefined
 }
 
 export interface StreamOptions {

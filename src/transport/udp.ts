@@ -16,9 +16,10 @@ import { bindError, icmpFailureReason, mayBePending, routeError, sendFailureReas
 
 /** Binds an unconnected socket. */
 export async function openDatagram(options: DatagramOptions, handlers: DatagramHandlers): Promise<DatagramEndpoint> {
-  const { family, ip, port = 0 } = options
+  const { family, ip, port = 0, receiveBuffer } = options
   const socket = newSocket(family)
   await bind(socket, family, ip, port)
+  if (receiveBuffer !== undefined) enlarge(socket, receiveBuffer)
   const local = canonical(socket.address())
   const listening = listen(socket, handlers, undefined)
   const report = (error: unknown, to: TransportAddress): void => {
@@ -90,6 +91,15 @@ function newSocket(family: AddressFamily): Socket {
     // Every address is a literal here. Without this, each datagram would take the round trip of a name lookup.
     lookup: (ip, _options, callback) => callback(null, ip, family),
   })
+}
+
+/** Linux grants what it may; other systems refuse what is too much, and then theirs has to do. */
+function enlarge(socket: Socket, receiveBuffer: number): void {
+  try {
+    socket.setRecvBufferSize(receiveBuffer)
+  } catch {
+    // A smaller buffer loses packets sooner, and nothing else.
+  }
 }
 
 const canonical = ({ address, port }: { address: string; port: number }): TransportAddress => ({

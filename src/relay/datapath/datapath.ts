@@ -25,6 +25,11 @@ import type {
 
 export type DatapathName = 'dgram' | 'mmsg'
 
+/** Half a second of 8,000 packets: what a listener holds while we are at something else. The kernel may grant less. */
+export const LISTENER_BUFFER: number = 4 * 2 ** 20
+/** A frame of video with all that repairs it. The default of Linux holds 277 small packets. */
+export const RELAY_BUFFER: number = 512 * 1024
+
 /** What a datapath needs of `TurnServer`. */
 export interface ServerMachine {
   readonly forwarding: Forwarding

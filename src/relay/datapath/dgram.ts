@@ -29,8 +29,10 @@ import {
   type DatapathServer,
   type EffectPorts,
   type ListenerOptions,
+  LISTENER_BUFFER,
   type ListeningAddress,
   performEffects,
+  RELAY_BUFFER,
 } from './datapath.ts'
 import { StreamClients, StreamPath } from './streams.ts'
 
@@ -140,10 +142,13 @@ class DgramDatapath implements Datapath, EffectPorts {
     const where = { family: addressFamily(address), ip: address.ip, port: address.port }
     if (protocol === 'udp') {
       let listener: Listener | undefined
-      const endpoint = await network.openDatagram(where, {
-        onDatagram: (bytes, from) => listener && this.#datagram(listener, bytes, from),
-        onFailure: () => void this.dropped++,
-      })
+      const endpoint = await network.openDatagram(
+        { ...where, receiveBuffer: LISTENER_BUFFER },
+        {
+          onDatagram: (bytes, from) => listener && this.#datagram(listener, bytes, from),
+          onFailure: () => void this.dropped++,
+        },
+      )
       listener = new Listener(endpoint, this.#datagramListeners.length)
       this.#datagramListeners.push(listener)
       this.listening.push({ protocol, address: endpoint.local })
@@ -206,7 +211,7 @@ class DgramDatapath implements Datapath, EffectPorts {
     const { machine } = this.#server
     try {
       const endpoint = await network.openDatagram(
-        { family, ip, port },
+        { family, ip, port, receiveBuffer: RELAY_BUFFER },
         {
           onDatagram: (bytes, from) => this.#fromPeer(relay, bytes, from),
           onFailure: () => void this.dropped++,

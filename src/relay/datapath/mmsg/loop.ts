@@ -10,7 +10,7 @@ import {
 } from '../../../core/index.ts'
 import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '../../../proto/turn-server/index.ts'
 import { encodeChannelData } from '../../../wire/index.ts'
-import { type EffectPorts, performEffects, type ServerMachine } from '../datapath.ts'
+import { type EffectPorts, LISTENER_BUFFER, performEffects, RELAY_BUFFER, type ServerMachine } from '../datapath.ts'
 import { Batch, RECEIVE_AT_ONCE } from './batch.ts'
 import { toDestination } from './destination.ts'
 import { errno } from './layout.ts'
@@ -38,10 +38,6 @@ export interface LoopOptions {
 
 /** Never an index of a source. */
 const WAKE = 0xffff_ffff
-/** Half a second of 8,000 packets: what a listener holds while we are at something else. The kernel may grant less. */
-const LISTENER_BUFFER = 4 * 2 ** 20
-/** A frame of video with all that repairs it. The default holds 277 small packets. */
-const RELAY_BUFFER = 512 * 1024
 /** The longest wait, so that a clock that jumps does no harm. */
 const LONGEST_WAIT_MS = 60_000
 
