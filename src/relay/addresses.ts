@@ -55,13 +55,6 @@ function expandWildcards(network: Network, addresses: readonly TransportAddress[
   })
 }
 
-/** Every address to listen on, wildcards and port 0 resolved. */
-export async function chooseAll(network: Network, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
-  const chosen: TransportAddress[] = []
-  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
-  return chosen
-}
-
 /** Puts a free port in the place of 0, the same for UDP and TCP. */
 async function choosePort(network: Network, address: TransportAddress): Promise<TransportAddress> {
   if (address.port !== 0) return address
@@ -82,6 +75,19 @@ async function choosePort(network: Network, address: TransportAddress): Promise<
       udp.close()
     }
   }
+}
+
+const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
+
+/** Where UDP and TCP are asked for, as it was written. */
+export const plainListeners = ({ listen, tlsListen = [] }: RelayOptions): readonly TransportAddress[] =>
+  listen ?? (tlsListen.length > 0 ? [] : [defaultListener])
+
+/** Every address that is really to be listened on: wildcards expanded, ports chosen. */
+export async function chooseAll(network: Network, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
+  const chosen: TransportAddress[] = []
+  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
+  return chosen
 }
 
 /** One relay address for each family: the one named, else the first listening one that more than this machine reaches. */

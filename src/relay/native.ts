@@ -1,20 +1,20 @@
 /** The native engine: the TURN server machine of proto/turn-server on a datapath. */
 import {
-  familyOf,
   formatAddress,
   type IpAddress,
   NatcheckError,
-  scopeOf,
   type ServerCertificate,
   type TransportAddress,
 } from '../core/index.ts'
-import { checkBindable, chooseAll, relayAddresses, relayUrls } from './addresses.ts'
+import { checkBindable, chooseAll, plainListeners, relayAddresses, relayUrls } from './addresses.ts'
 import { certificateName, checkServerCertificate } from './certificate.ts'
+import { checkedCertificate, checkOptions, given } from './check.ts'
 import type { Datapath, DatapathHandlers, ListenerOptions } from './datapath/datapath.ts'
 import { startDgram } from './datapath/dgram.ts'
+import { discoveryOf, otherSockets } from './discovery.ts'
 import type { RelayOptions, ReloadableOptions } from './options.ts'
 import type { Relay, RelayCallbacks, RelayListener, RelayPorts } from './relay.ts'
-import { checkOptions, defaultListener, fromRules, given, rulesOf, settingsOf } from './rules.ts'
+import { fromRules, rulesOf, settingsOf } from './rules.ts'
 import {
   createServerWith,
   type ServerMessage,
@@ -36,7 +36,7 @@ export async function startNativeRelay(
   checkOptions(options, callbacks)
   const certificateValidTo = checkedCertificate(ports, options)
   const { network } = ports
-  const plain = await chooseAll(network, options.listen ?? (options.tlsListen?.length ? [] : [defaultListener]))
+  const plain = await chooseAll(network, plainListeners(options))
   const tls = await chooseAll(network, options.tlsListen ?? [])
   const discovery = discoveryOf(options, plain)
   const listeners = listenersOf(plain, tls, discovery, options.certificate)
@@ -241,30 +241,4 @@ function listenersOf(
     ...plain.map((address) => ({ protocol: 'tcp', address }) as const),
     ...tls.map((address) => ({ protocol: 'tls', address, certificate }) as const),
   ]
-}
-
-/** The four sockets of RFC 5780 §3: both IPs, and the port after the first one. */
-function discoveryOf({ altIp }: RelayOptions, plain: readonly TransportAddress[]): ServerSettings['discovery'] {
-  if (altIp === undefined) return undefined
-  const primary = plain.find(({ ip }) => familyOf(ip) === familyOf(altIp) && ip !== altIp && usable(ip, altIp))
-  if (primary) return { primary, alternate: { ip: altIp, port: primary.port === 65_535 ? 65_534 : primary.port + 1 } }
-  throw new NatcheckError('USAGE', `the alternate address ${altIp} needs another listening address of its family`, {
-    fix: 'listen on a first address too',
-  })
-}
-
-const otherSockets = ({ primary, alternate }: NonNullable<ServerSettings['discovery']>): TransportAddress[] => [
-  { ...primary, port: alternate.port },
-  { ...alternate, port: primary.port },
-  alternate,
-]
-
-/** 0.0.0.0 stands for loopback too, which nobody outside could be sent to. */
-const usable = (ip: IpAddress, altIp: IpAddress): boolean =>
-  (scopeOf(ip) === 'loopback') === (scopeOf(altIp) === 'loopback')
-
-function checkedCertificate({ clock }: RelayPorts, { tlsListen = [], certificate }: RelayOptions): Date | undefined {
-  if (tlsListen.length === 0) return undefined
-  if (certificate) return checkServerCertificate(certificate, clock.wallTime())
-  throw new NatcheckError('USAGE', 'a TLS listener needs a certificate and its key', { fix: 'give both' })
 }

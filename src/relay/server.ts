@@ -13,6 +13,7 @@ import {
   TurnServer,
 } from '../proto/turn-server/index.ts'
 import type { CreateServer, DatapathHost, DatapathServer } from './datapath/datapath.ts'
+import type { Discovery } from './discovery.ts'
 import type { PortRange, RelayLifetimes } from './options.ts'
 import { EventReporter, trafficOf } from './events.ts'
 import { answerOf, clientOf, passwordFrom, quotaFrom } from './hooks.ts'
@@ -40,7 +41,7 @@ export interface ServerSettings extends ServerRules {
   readonly lifetimes: RelayLifetimes
   readonly dontFragment: boolean
   /** RFC 5780: four UDP sockets, of which this names the first and the other address. */
-  readonly discovery: { readonly primary: TransportAddress; readonly alternate: TransportAddress } | undefined
+  readonly discovery: Discovery | undefined
 }
 
 /** What the relay asks of the machine. */

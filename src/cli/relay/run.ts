@@ -40,8 +40,9 @@ export async function relayCommand(flags: Flags, io: CliIo, world: RelayWorld = 
     return exitCode
   } finally {
     stopReloading()
-    ending.stop()
+    // Signals are heard to the end: one that killed us now would leave an engine's files behind.
     await relay.close()
+    ending.stop()
   }
 }
 

@@ -1,10 +1,11 @@
 /** The engine `node-turn`: the npm package of that name as a relay, over core's Network. */
 import { NatcheckError, type TransportAddress } from '../../core/index.ts'
-import { checkBindable, chooseAll, relayAddresses, relayUrls } from '../addresses.ts'
+import { checkBindable, chooseAll, plainListeners, relayAddresses, relayUrls } from '../addresses.ts'
 import { LISTENER_BUFFER } from '../datapath/datapath.ts'
 import type { RelayOptions, ReloadableOptions } from '../options.ts'
 import type { Relay, RelayCallbacks, RelayListener, RelayPorts, StartRelay } from '../relay.ts'
-import { checkOptions, defaultListener, fromRules, given, rulesOf, settingsOf } from '../rules.ts'
+import { checkOptions, given } from '../check.ts'
+import { fromRules, rulesOf, settingsOf } from '../rules.ts'
 import type { ServerRules, ServerSettings } from '../server.ts'
 import type { RelayStats } from '../stats.ts'
 import { nodeTurnLimits, refuseUnsupported } from './options.ts'
@@ -17,7 +18,7 @@ export const startNodeTurnRelay: StartRelay = async (ports, options, callbacks) 
   checkOptions(options, callbacks)
   refuseUnsupported(options)
   const nodeTurn = await loadNodeTurn()
-  const listening = await chooseAll(ports.network, options.listen ?? [defaultListener])
+  const listening = await chooseAll(ports.network, plainListeners(options))
   const relays = options.stunOnly ? [] : relayAddresses(options, listening)
   for (const { ip } of relays) await checkBindable(ports.network, ip)
   const rules = rulesOf(options)
