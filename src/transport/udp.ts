@@ -12,13 +12,18 @@ import {
   parseIp,
   type TransportAddress,
 } from '../core/index.ts'
+import { hasSpareDescriptors } from './descriptors.ts'
 import { bindError, icmpFailureReason, mayBePending, routeError, sendFailureReason, systemWord } from './failures.ts'
 
 /** Binds an unconnected socket. */
 export async function openDatagram(options: DatagramOptions, handlers: DatagramHandlers): Promise<DatagramEndpoint> {
-  const { family, ip, port = 0, receiveBuffer } = options
+  const { family, ip, port = 0, receiveBuffer, spareDescriptors = 0 } = options
   const socket = newSocket(family)
   await bind(socket, family, ip, port)
+  if (spareDescriptors > 0 && !hasSpareDescriptors(spareDescriptors)) {
+    socket.close()
+    throw bindError({ code: 'EMFILE' }, family, ip, port)
+  }
   if (receiveBuffer !== undefined) enlarge(socket, receiveBuffer)
   const local = canonical(socket.address())
   const listening = listen(socket, handlers, undefined)
