@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
+import { addDashboardCommands } from './dashboard/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
@@ -59,6 +60,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
       `Examples:
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
+  natcheck up           the same in a browser, with a relay to try
   natcheck relay        a STUN/TURN relay on this machine, to try it
 `,
     )
@@ -74,6 +76,17 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { relayCommand } = await import('./relay/run.ts')
     setExitCode(await relayCommand(flags, io))
   })
+  addDashboardCommands(
+    program,
+    async (flags) => {
+      const { upCommand } = await import('./dashboard/run.ts')
+      setExitCode(await upCommand(flags, io))
+    },
+    async (flags) => {
+      const { dashboardCommand } = await import('./dashboard/run.ts')
+      setExitCode(await dashboardCommand(flags, io))
+    },
+  )
   addCredentialsCommand(program, async (flags) => {
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
