@@ -7,6 +7,7 @@ import {
   type Network,
   type Random,
   type StreamConnection,
+  type TlsSession,
   type TransportAddress,
   type TransportProtocol,
 } from '../../core/index.ts'
@@ -31,12 +32,15 @@ export interface StunConnectionOptions
   readonly localIp?: IpAddress | undefined
   /** Milliseconds for TCP and TLS to connect. */
   readonly connectTimeoutMs: number
+  /** TCP has connected; with TLS the handshake begins. */
+  readonly onConnected?: (() => void) | undefined
 }
 
 export interface StunConnection {
   readonly client: StunClient
   readonly local: TransportAddress
   readonly remote: TransportAddress
+  readonly tls: TlsSession | undefined
   /** Ends every open request with `cancelled`. */
   close(): void
 }
@@ -63,14 +67,14 @@ async function openDatagram(ports: StunPorts, options: StunConnectionOptions): P
 }
 
 async function openStream(ports: StunPorts, options: StunConnectionOptions): Promise<StunConnection> {
-  const { to, localIp, protocol, serverName = to.ip, ca, connectTimeoutMs } = options
+  const { to, localIp, protocol, serverName = to.ip, ca, connectTimeoutMs, onConnected } = options
   let socket: StreamConnection | undefined
   const client = new StunClient({ ...options, ...ports, reliable: true, send: (bytes) => socket?.send(bytes) })
   // Without TURN there is no ChannelData, and its absence tells HTTP and TLS servers from STUN ones.
   const decoder = new StreamDecoder({ channelData: false })
   const tls = protocol === 'tls' ? { serverName, ca } : undefined
   socket = await ports.network.connectStream(
-    { to, localIp, tls, timeoutMs: connectTimeoutMs },
+    { to, localIp, tls, timeoutMs: connectTimeoutMs, onConnected },
     {
       onData: (bytes) => {
         for (const frame of decoder.push(bytes)) handleFrame(client, frame, to)
@@ -88,11 +92,12 @@ function handleFrame(client: StunClient, frame: StreamFrame, from: TransportAddr
 
 const connection = (
   client: StunClient,
-  socket: { readonly local: TransportAddress; readonly remote: TransportAddress; close(): void },
+  socket: Pick<StreamConnection, 'local' | 'remote' | 'tls' | 'close'>,
 ): StunConnection => ({
   client,
   local: socket.local,
   remote: socket.remote,
+  tls: socket.tls,
   close: () => {
     client.cancel()
     socket.close()

@@ -49,6 +49,8 @@ export interface TurnSessionOptions extends TurnHandlers {
   readonly fingerprint?: boolean | undefined
   /** Milliseconds for TCP and TLS to connect. */
   readonly connectTimeoutMs: number
+  /** TCP has connected; with TLS the handshake begins. Called for each connection. */
+  readonly onConnected?: (() => void) | undefined
   /** Ends connecting, and every later call, with `cancelled`. */
   readonly signal?: AbortSignal | undefined
   /** How many 300s to follow, 3 at most. Default 0: a 300 is a failure whose `alternate` says where to. */
