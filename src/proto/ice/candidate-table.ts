@@ -15,6 +15,12 @@ export type AddedRemote =
   | { readonly kind: 'new'; readonly remote: RemoteCandidate }
   | { readonly kind: 'known'; readonly remote: RemoteCandidate; readonly was: RemoteCandidate }
 
+/**
+ * Peer-reflexive candidates of the peer. Two NATs that take a new port for every packet show each other new ones for ever;
+ * a path that has not settled after these won't.
+ */
+const maxReflexives = 16
+
 export class CandidateTable {
   readonly #limit: number
   readonly #locals: LocalCandidate[] = []
@@ -79,7 +85,7 @@ export class CandidateTable {
   /** The candidate that the peer sends from, a new peer-reflexive one if need be. RFC 8445 §7.3.1.3 */
   remoteAt(address: TransportAddress, priority: number, component: number): RemoteCandidate | undefined {
     const known = this.#findRemote(address, component)
-    if (known || this.#remotes.length >= this.#limit) return known
+    if (known || this.#remotes.length >= this.#limit || this.#reflexives >= maxReflexives) return known
     const remote = {
       ...reflexive(`prflx${++this.#reflexives}`, address, Math.min(priority, 2 ** 31 - 1), component),
       address,

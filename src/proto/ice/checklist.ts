@@ -17,6 +17,7 @@ export class Checklist {
   readonly #triggered: CandidatePair[] = []
   #pairs: CandidatePair[] = []
   #nextId = 1
+  #lastWasTriggered = false
 
   /** RFC 8445 §6.1.2.5 has 100 pairs for its limit. */
   constructor(maxPairs: number) {
@@ -78,15 +79,21 @@ export class Checklist {
   }
 
   /**
-   * Takes the pair to check next. Where RFC 8445 §6.1.4.2 leaves the rest frozen while one of their foundation is under
+   * Takes the pair to check next: triggered ones and the others in turn. RFC 8445 §6.1.4.2 has the triggered ones first,
+   * but two NATs that take a new port for every packet trigger checks for ever, and the relayed pairs would never have
+   * their turn. Where RFC 8445 §6.1.4.2 leaves the rest frozen while one of their foundation is under
    * way, here they are checked as soon as nothing else is waiting: a diagnosis wants to know of each.
    */
   next(): CandidatePair | undefined {
-    const triggered = this.#triggered.shift()
-    if (triggered) return triggered
+    const ordinary = this.#lastWasTriggered ? this.#nextOrdinary() : undefined
+    this.#lastWasTriggered = ordinary === undefined && this.#triggered.length > 0
+    return ordinary ?? this.#triggered.shift() ?? this.#nextOrdinary()
+  }
+
+  #nextOrdinary(): CandidatePair | undefined {
     const idle = this.#pairs.filter(({ state }) => state === 'frozen')
     for (const pair of idle) if (!this.#isBusy(pairFoundation(pair))) pair.state = 'waiting'
-    return this.#pairs.find(({ state }) => state === 'waiting') ?? idle[0]
+    return this.#pairs.find((pair) => pair.state === 'waiting' && !this.#triggered.includes(pair)) ?? idle[0]
   }
 
   /** One pair's success is good news for all of its foundation. RFC 8445 §7.2.5.3.3 */

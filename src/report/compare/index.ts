@@ -1,0 +1,4 @@
+/** The pair verdict: will two hosts connect, from their two reports alone. */
+export type { WinningType } from './hole-punching.ts'
+export * from './network.ts'
+export * from './predict.ts'

@@ -1,0 +1,95 @@
+/** Two homes of the virtual network, diagnosed by the probe, predicted from the reports, and connected by real ICE. */
+import type { TransportAddress } from '../../../src/core/index.ts'
+import { SeededRandom, type Host, type TwoHomes, type TwoHomesOptions, twoHomes } from '../../../src/lab/index.ts'
+import { analyseFamily, probeNat } from '../../../src/probe/nat/index.ts'
+import type { IceReport } from '../../../src/proto/ice/index.ts'
+import { startStunServer } from '../../../src/relay/index.ts'
+import { startNativeRelay } from '../../../src/relay/native.ts'
+import { type PairVerdict, type PeerNetwork, peerNetwork, predictPair } from '../../../src/report/index.ts'
+import { IcePeer, type IcePeerOptions, runIce } from '../../support/ice-peer.ts'
+import { turnUser } from '../../support/turn-line.ts'
+import { probeOptions } from '../../probe/nat/virtual.ts'
+
+export interface PairOptions extends TwoHomesOptions {
+  /** Is there a TURN server? Default: no. */
+  readonly relay?: boolean
+  readonly families?: readonly (4 | 6)[]
+  readonly hairpin?: boolean
+  readonly peers?: { readonly a?: Partial<IcePeerOptions>; readonly b?: Partial<IcePeerOptions> }
+}
+
+export interface PairRun {
+  readonly predicted: PairVerdict
+  readonly ice: readonly [IceReport, IceReport]
+  /** What the ICE run found, in the verdict's words. */
+  readonly found: Pick<PairVerdict, 'outcome' | 'candidates' | 'family'>
+}
+
+export async function runPair(options: PairOptions): Promise<PairRun> {
+  const [a, b] = [await diagnose(options, 'a'), await diagnose(options, 'b')]
+  const ice = await connect(options)
+  return { predicted: predictPair(a, b, { relay: options.relay ?? false }), ice, found: findingOf(ice) }
+}
+
+/** In a network of its own: what the probe opens in a NAT must not help the checks. */
+export async function diagnose(options: PairOptions, side: 'a' | 'b'): Promise<PeerNetwork> {
+  const homes = twoHomes(options)
+  await startServers(homes)
+  const { families = [4], seed = 1, hairpin = false } = options
+  const ports = { network: homes[side], clock: homes.clock, random: new SeededRandom(`${seed} probe ${side}`) }
+  const uris = [
+    ...(families.includes(4) ? ['stun:50.0.0.1'] : []),
+    ...(families.includes(6) ? ['stun:[2a00:50::1]'] : []),
+  ]
+  const probing = probeNat(ports, probeOptions(uris, { families, hairpin }))
+  const observed = await homes.clock.run(probing)
+  return peerNetwork(observed.map((observations) => ({ observations, finding: analyseFamily(observations) })))
+}
+
+async function connect(options: PairOptions): Promise<readonly [IceReport, IceReport]> {
+  const homes = twoHomes(options)
+  const { clock } = homes
+  await startServers(homes)
+  const { seed = 1, relay = false, peers = {} } = options
+  const peer = (host: Host, side: 'a' | 'b'): IcePeer =>
+    new IcePeer({
+      host,
+      role: side === 'a' ? 'controlling' : 'controlled',
+      random: new SeededRandom(`${seed} ice ${side}`),
+      stun,
+      ...(relay && { turn: { to: turnServer, protocol: 'udp' } }),
+      ...peers[side],
+    })
+  return await clock.run(runIce(peer(homes.a, 'a'), peer(homes.b, 'b'), new SeededRandom(seed).integer(0, 300)))
+}
+
+export const stun: readonly TransportAddress[] = [
+  { ip: '50.0.0.1', port: 3478 },
+  { ip: '2a00:50::1', port: 3478 },
+]
+export const turnServer: TransportAddress = { ip: '60.0.0.1', port: 3478 }
+
+export async function startServers({ clock, server, relay }: TwoHomes): Promise<void> {
+  const random = new SeededRandom('servers')
+  const discovery = { primaryPort: 3478, alternatePort: 3479 }
+  await clock.run(
+    Promise.all([
+      startStunServer(server, { primaryIp: '50.0.0.1', alternateIp: '50.0.0.2', ...discovery }),
+      startStunServer(server, { primaryIp: '2a00:50::1', alternateIp: '2a00:50::2', ...discovery }),
+      startNativeRelay(
+        { network: relay, clock, random },
+        { listen: [turnServer], users: [turnUser], datapath: 'dgram' },
+      ),
+    ]),
+  )
+}
+
+function findingOf([a, b]: readonly [IceReport, IceReport]): PairRun['found'] {
+  const valid = a.nominated?.valid
+  const family = valid ? (valid.local.address.ip.includes(':') ? 'ipv6' : 'ipv4') : null
+  if ((a.nominated === null) !== (b.nominated === null)) throw new Error('the two agents disagree')
+  if (!valid) return { outcome: 'none', candidates: null, family: null }
+  const [local, remote] = [valid.local.type, valid.remote.type]
+  if (local === 'relay' || remote === 'relay') return { outcome: 'relay', candidates: null, family: null }
+  return { outcome: 'direct', candidates: { a: local, b: remote }, family }
+}
