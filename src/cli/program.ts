@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
+import { addCompareCommand } from './compare/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
@@ -58,6 +59,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
       `Examples:
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
+  natcheck compare A.json B.json   will two hosts connect? from saved reports
   natcheck relay        a STUN/TURN relay on this machine, to try it
 `,
     )
@@ -68,6 +70,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addRelayCommand(program, async (flags) => {
     const { relayCommand } = await import('./relay/run.ts')
     setExitCode(await relayCommand(flags, io))
+  })
+  addCompareCommand(program, async (files, flags) => {
+    const { compareCommand } = await import('./compare/run.ts')
+    setExitCode(await compareCommand(files, flags, io))
   })
   addCredentialsCommand(program, async (flags) => {
     const { credentialsCommand } = await import('./credentials/run.ts')
@@ -105,6 +111,9 @@ async function reportFailure(
   if (args[0] === 'relay' && args.includes('--json')) {
     const { failedDocument } = await import('./relay/announce.ts')
     await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
+  } else if (args[0] === 'compare' && args.includes('--json')) {
+    const { compareError } = await import('../report/compare/report.ts')
+    await io.out(`${JSON.stringify(compareError(description), null, 2)}\n`).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
     const { errorReport } = await import('../report/nat-report.ts')
     const indent = args.includes('--jsonl') ? undefined : 2

@@ -15,6 +15,8 @@ export interface HomeOptions {
   readonly ipv6?: Partial<NatBehavior> | 'open'
   /** What the router, or without one the access line, does not let through. */
   readonly rule?: FirewallRule
+  /** The router's public addresses. Default: one. */
+  readonly externalIps?: readonly IpAddress[]
 }
 
 export interface TwoHomesOptions {
@@ -22,6 +24,8 @@ export interface TwoHomesOptions {
   readonly a?: HomeOptions
   /** `same`: the second host is in the first home. */
   readonly b?: HomeOptions | 'same'
+  /** A carrier's NAT, 70.0.0.1, in front of both homes, whose routers then have addresses of RFC 6598. */
+  readonly carrier?: Partial<NatBehavior>
   /** Both access lines. Round trip from host to server: 20 ms unless told otherwise. */
   readonly link?: LinkOptions
 }
@@ -43,8 +47,11 @@ export interface TwoHomes {
 export function twoHomes(options: TwoHomesOptions = {}): TwoHomes {
   const { seed = 1, a: homeA = {}, b: homeB = {}, link = { latencyMs: 10 } } = options
   const network = new VirtualNetwork({ clock: new VirtualClock(), random: new SeededRandom(seed) })
-  const a = addHome(network, 'a', 1, homeA, link)
-  const b = homeB === 'same' ? a : addHome(network, 'b', 2, homeB, link)
+  const carrier =
+    options.carrier &&
+    network.addRouter({ name: 'carrier-nat', ipv4: natBehavior(options.carrier), externalIps: ['70.0.0.1'] })
+  const a = addHome(network, 'a', 1, homeA, link, carrier)
+  const b = homeB === 'same' ? a : addHome(network, 'b', 2, homeB, link, carrier)
   return {
     clock: network.clock,
     network,
@@ -65,17 +72,19 @@ function addHome(
   network: VirtualNetwork,
   name: string,
   number: 1 | 2,
-  { ipv4, ipv6, rule }: HomeOptions,
+  { ipv4, ipv6, rule, externalIps }: HomeOptions,
   link: LinkOptions,
+  carrier: Router | undefined,
 ): Home {
   const behavior = ipv4 === 'open' || ipv4 === 'none' ? undefined : natBehavior(ipv4)
   const outside = number === 1 ? '80' : '90'
   const router = network.addRouter({
     name: `router-${name}`,
+    parent: carrier ?? network.internet,
     link,
     ipv4: behavior,
     ipv6: ipv6 === undefined || ipv6 === 'open' ? undefined : natBehavior({ mapping: 'none', ...ipv6 }),
-    externalIps: behavior && behavior.mapping !== 'none' ? [`${outside}.0.0.1`] : [],
+    externalIps: externalIps ?? [carrier ? `100.64.0.${number}` : `${outside}.0.0.1`],
     ...(rule && { rule }),
   })
   const prefix = behavior && behavior.mapping !== 'none' ? `192.168.${number}` : `${outside}.0.0`

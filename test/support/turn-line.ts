@@ -59,20 +59,19 @@ export async function openTurnLine(
     const attributes = [attribute(xorPeerAddress, peer)]
     return (await client.request({ method: Method.createPermission, attributes })).kind === 'success'
   }
+  const sendWhenPermitted = async (bytes: Uint8Array, peer: TransportAddress): Promise<void> => {
+    const key = formatAddress(peer)
+    const permission = permitted.get(key) ?? permit(peer)
+    permitted.set(key, permission)
+    if (!(await permission)) return
+    const attributes = [attribute(xorPeerAddress, peer), attribute(data, bytes)]
+    const transactionId = newTransactionId(random)
+    wire(encodeMessage({ class: 'indication', method: Method.send, transactionId, attributes }))
+  }
   return {
     relayed,
     mapped,
-    send: (bytes, peer) => {
-      const key = formatAddress(peer)
-      const permission = permitted.get(key) ?? permit(peer)
-      permitted.set(key, permission)
-      void permission.then((granted) => {
-        if (!granted) return
-        const attributes = [attribute(xorPeerAddress, peer), attribute(data, bytes)]
-        const transactionId = newTransactionId(random)
-        wire(encodeMessage({ class: 'indication', method: Method.send, transactionId, attributes }))
-      })
-    },
+    send: (bytes, peer) => void sendWhenPermitted(bytes, peer),
   }
 }
 

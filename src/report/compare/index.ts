@@ -2,3 +2,5 @@
 export type { WinningType } from './hole-punching.ts'
 export * from './network.ts'
 export * from './predict.ts'
+export * from './report.ts'
+export { pairTable } from './table.ts'

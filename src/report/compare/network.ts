@@ -73,7 +73,7 @@ function reachOf({ finding, observations }: AnalysedFamily): Pick<FamilyNetwork,
     if (scope === 'global' || scope === 'reserved') return { udp: 'usable', why: null }
     return { udp: 'unknown', why: `it was measured from inside: the server saw ${finding.mapped}, no public address` }
   }
-  if (localIp === null && servers.some(({ address }) => address !== null)) {
+  if (localIp === null && servers.some(({ problem }) => problem?.code === 'NO_ROUTE')) {
     return { udp: 'absent', why: `it has no way to the internet over IPv${family}` }
   }
   return { udp: finding.mapping.kind === 'not-tested' ? 'untested' : 'unknown', why: finding.mapping.why }

@@ -42,6 +42,8 @@ export function predictPair(a: PeerNetwork, b: PeerNetwork, options: PairOptions
     const path = predictFamily(family, a, b)
     return path ? [path] : []
   })
+  const tested = paths.filter(({ works }) => works !== 'untested')
+  const aside = paths.flatMap(({ works, steps }) => (works === 'untested' ? steps : []))
   const relay = { a: relayPath(a), b: relayPath(b) }
   const direct = paths.find(({ works }) => works === 'yes')
   if (direct) {
@@ -58,8 +60,7 @@ export function predictPair(a: PeerNetwork, b: PeerNetwork, options: PairOptions
     }
   }
   const relayed = judgeRelay(relay, options.relay ?? true)
-  const reasoning = [...paths.flatMap(({ steps }) => steps), ...relayed.steps]
-  const tested = paths.filter(({ works }) => works !== 'untested')
+  const reasoning = [...tested.flatMap(({ steps }) => steps), ...relayed.steps, ...aside]
   const open = tested.length === 0 || tested.some(({ works }) => works === 'unknown')
   const outcome = open ? 'unknown' : relayed.works === null ? 'unknown' : relayed.works ? 'relay' : 'none'
   const connects = relayed.works === true ? true : outcome === 'none' ? false : null
@@ -99,33 +100,30 @@ function predictFamily(family: AddressFamily, a: PeerNetwork, b: PeerNetwork): F
   const [hereA, hereB] = [a, b].map(({ families }) => families.find((found) => found.family === family))
   if (!hereA && !hereB) return undefined
   const closed = { family, candidates: null, first: null } as const
-  // Over a family that one of them does not have nothing can be open.
-  const obstacles = [obstacleOf('A', hereA, family), obstacleOf('B', hereB, family)].filter((it) => it !== undefined)
-  const final = obstacles.find(({ works }) => works === 'no')
-  if (final) return { ...closed, ...final }
-  if (obstacles.length > 0) {
-    const works = obstacles.some((obstacle) => obstacle.works === 'untested') ? 'untested' : 'unknown'
-    return { ...closed, works, steps: obstacles.flatMap(({ steps }) => steps) }
+  const obstacles = [obstacleOf('A', hereA), obstacleOf('B', hereB)].filter((it) => it !== undefined)
+  // What one of them does not have is closed, whatever is known of the other.
+  for (const works of ['no', 'untested', 'unknown'] as const) {
+    const clauses = obstacles.flatMap((obstacle) => (obstacle.works === works ? [obstacle.clause] : []))
+    if (clauses.length === 0) continue
+    const verdict = { no: 'is closed', untested: 'was not looked at', unknown: 'is not known' }[works]
+    return { ...closed, works, steps: [`IPv${family} ${verdict} (${clauses.join('; ')}).`] }
   }
   if (!hereA || !hereB) return undefined
-  if (family === 4 && !a.redacted && !b.redacted && hereA.publicIp === hereB.publicIp) {
+  if (family === 4 && !a.redacted && !b.redacted && hereA.publicIp !== null && hereA.publicIp === hereB.publicIp) {
     return { family, ...sameAddress(hereA, hereB) }
   }
   return { family, ...acrossNats(hereA, hereB) }
 }
 
+/** Why a family is no way to this host, and how sure that is; undefined where it is one. */
 function obstacleOf(
   name: string,
   network: FamilyNetwork | undefined,
-  family: AddressFamily,
-): Pick<FamilyPath, 'works' | 'steps'> | undefined {
-  if (network?.udp === 'usable') return undefined
-  const why = network?.why ?? 'its report is of the other family only'
-  if (!network || network.udp === 'untested') {
-    return { works: 'untested', steps: [`IPv${family} was not looked at for ${name}: ${why}.`] }
-  }
-  const works = network.udp === 'unknown' ? 'unknown' : 'no'
-  return { works, steps: [`Not over IPv${family}, for ${name}: ${why}.`] }
+): { readonly works: 'no' | 'untested' | 'unknown'; readonly clause: string } | undefined {
+  if (!network) return { works: 'untested', clause: `${name}: its report is of the other family only` }
+  if (network.udp === 'usable') return undefined
+  const works = network.udp === 'unknown' || network.udp === 'untested' ? network.udp : 'no'
+  return { works, clause: `${name}: ${network.why ?? 'nothing is known'}` }
 }
 
 type Path = Omit<FamilyPath, 'family'>
@@ -207,7 +205,8 @@ function sameSubnet(a: FamilyNetwork, b: FamilyNetwork): boolean {
 
 function relayPath({ families }: PeerNetwork): RelayPath {
   if (families.some(({ udp }) => udp === 'usable')) return 'udp'
-  if (families.some(({ tcp }) => tcp === true)) return 'tcp'
+  // Where an ICMP error proved that UDP is blocked TCP was not tried; it passes nearly everywhere.
+  if (families.some(({ udp, tcp }) => tcp === true || (udp === 'blocked' && tcp === null))) return 'tcp'
   const isCut = ({ udp, tcp }: FamilyNetwork): boolean => udp === 'absent' || tcp === false
   return families.length > 0 && families.every(isCut) ? 'none' : 'unknown'
 }
