@@ -59,8 +59,9 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
       `Examples:
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
-  natcheck compare A.json B.json   will two hosts connect? from saved reports
   natcheck relay        a STUN/TURN relay on this machine, to try it
+  natcheck compare A.json B.json
+                        will these two hosts connect? from their saved reports
 `,
     )
   addNatCommand(program, async (flags) => {

@@ -11,8 +11,8 @@ const examples = `Examples:
 const notes = `
 It reasons from the two reports alone and sends nothing: over which family and
   with which candidates they connect (host, srflx, prflx), who has to send
-  first, or why only a TURN relay helps. Where both have the same public address,
-  natcheck nat --hairpin on either host tells more.
+  first, or why only a TURN relay helps. Where both have the same public
+  address, natcheck nat --hairpin on either host tells more.
 
 Exit code:
   0 they connect, directly or by relay   1 they don't   2 usage, or a file that
@@ -28,8 +28,8 @@ export function addCompareCommand(
     .command('compare')
     .summary('will two hosts connect? from their saved reports')
     .description('Say from two saved reports whether the two hosts connect: directly, by relay, or not.')
-    .argument('<A.json>', 'what natcheck nat --save wrote on one host')
-    .argument('<B.json>', 'and on the other')
+    .argument('<A>', 'what natcheck nat --save wrote on one host')
+    .argument('<B>', 'and on the other')
     .option('--no-relay', 'suppose that they have no TURN server')
     .option('--json', 'print one JSON document')
     .option('--color', 'colour even when stdout is no terminal')

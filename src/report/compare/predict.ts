@@ -1,6 +1,6 @@
 /** Will two hosts connect, and how? Reasoned from two diagnoses alone: nothing is sent, nothing is simulated. */
-import { type AddressFamily, ipToBytes } from '../../core/index.ts'
-import { type Punching, punch, type Side, type WinningType } from './hole-punching.ts'
+import { type FamilyPath, predictFamily } from './family-path.ts'
+import type { WinningType } from './hole-punching.ts'
 import type { FamilyNetwork, PeerNetwork } from './network.ts'
 
 /**
@@ -42,165 +42,47 @@ export function predictPair(a: PeerNetwork, b: PeerNetwork, options: PairOptions
     const path = predictFamily(family, a, b)
     return path ? [path] : []
   })
-  const tested = paths.filter(({ works }) => works !== 'untested')
-  const aside = paths.flatMap(({ works, steps }) => (works === 'untested' ? steps : []))
   const relay = { a: relayPath(a), b: relayPath(b) }
   const direct = paths.find(({ works }) => works === 'yes')
-  if (direct) {
-    const { family, candidates, first } = direct
-    return {
-      outcome: 'direct',
-      connects: true,
-      summary: `They connect directly over IPv${family}: ${pairWords(candidates)}${punchWords(first)}.`,
-      family: family === 4 ? 'ipv4' : 'ipv6',
-      candidates: candidates && { a: candidates.A, b: candidates.B },
-      first: first === 'A' ? 'a' : first === 'B' ? 'b' : first,
-      relay,
-      reasoning: direct.steps,
-    }
-  }
-  const relayed = judgeRelay(relay, options.relay ?? true)
-  const reasoning = [...tested.flatMap(({ steps }) => steps), ...relayed.steps, ...aside]
-  const open = tested.length === 0 || tested.some(({ works }) => works === 'unknown')
-  const outcome = open ? 'unknown' : relayed.works === null ? 'unknown' : relayed.works ? 'relay' : 'none'
-  const connects = relayed.works === true ? true : outcome === 'none' ? false : null
-  const none = { family: null, candidates: null, first: null } as const
-  return { outcome, connects, summary: summaries[outcome](connects), ...none, relay, reasoning }
+  return direct ? directVerdict(direct, relay) : relayVerdict(paths, relay, options.relay ?? true)
 }
 
-const summaries = {
-  relay: () => 'They connect only through a TURN relay.',
-  none: () => "They don't connect.",
-  unknown: (connects: boolean | null) =>
-    connects === true
-      ? "Whether they connect directly can't be told from these reports; through a TURN relay they do."
-      : "Whether they connect can't be told from these reports.",
-  direct: () => 'They connect directly.',
-} as const
-
-const pairWords = (candidates: Punching['candidates'] | null): string =>
-  candidates ? `A's ${candidates.A} candidate with B's ${candidates.B} one` : 'by host candidates'
-
-function punchWords(first: FamilyPath['first']): string {
-  if (first === 'either' || first === null) return ''
-  return first === 'both' ? ', by hole punching from both sides' : `, when ${first} sends first`
-}
-
-interface FamilyPath {
-  readonly family: AddressFamily
-  /** `untested`: no part of the verdict, but said beside it. */
-  readonly works: 'yes' | 'no' | 'unknown' | 'untested'
-  readonly candidates: Punching['candidates'] | null
-  readonly first: Punching['first'] | null
-  readonly steps: readonly string[]
-}
-
-/** Undefined: a family that neither report speaks of. */
-function predictFamily(family: AddressFamily, a: PeerNetwork, b: PeerNetwork): FamilyPath | undefined {
-  const [hereA, hereB] = [a, b].map(({ families }) => families.find((found) => found.family === family))
-  if (!hereA && !hereB) return undefined
-  const closed = { family, candidates: null, first: null } as const
-  const obstacles = [obstacleOf('A', hereA), obstacleOf('B', hereB)].filter((it) => it !== undefined)
-  // What one of them does not have is closed, whatever is known of the other.
-  for (const works of ['no', 'untested', 'unknown'] as const) {
-    const clauses = obstacles.flatMap((obstacle) => (obstacle.works === works ? [obstacle.clause] : []))
-    if (clauses.length === 0) continue
-    const verdict = { no: 'is closed', untested: 'was not looked at', unknown: 'is not known' }[works]
-    return { ...closed, works, steps: [`IPv${family} ${verdict} (${clauses.join('; ')}).`] }
-  }
-  if (!hereA || !hereB) return undefined
-  if (family === 4 && !a.redacted && !b.redacted && hereA.publicIp !== null && hereA.publicIp === hereB.publicIp) {
-    return { family, ...sameAddress(hereA, hereB) }
-  }
-  return { family, ...acrossNats(hereA, hereB) }
-}
-
-/** Why a family is no way to this host, and how sure that is; undefined where it is one. */
-function obstacleOf(
-  name: string,
-  network: FamilyNetwork | undefined,
-): { readonly works: 'no' | 'untested' | 'unknown'; readonly clause: string } | undefined {
-  if (!network) return { works: 'untested', clause: `${name}: its report is of the other family only` }
-  if (network.udp === 'usable') return undefined
-  const works = network.udp === 'unknown' || network.udp === 'untested' ? network.udp : 'no'
-  return { works, clause: `${name}: ${network.why ?? 'nothing is known'}` }
-}
-
-type Path = Omit<FamilyPath, 'family'>
-
-/** Every behaviour that is possible is tried: only where all lead to the same end is it one. */
-function acrossNats(a: FamilyNetwork, b: FamilyNetwork): Path {
-  const results = sidesOf('A', a).flatMap((sideA) => sidesOf('B', b).map((sideB) => punch(sideA, sideB)))
-  const [first] = results
-  // The strictest stands last, so what is said of it holds for all.
-  const last = results.at(-1)
-  if (!first || !last) return { works: 'unknown', candidates: null, first: null, steps: [] }
-  const differs = results.some(({ works }) => works !== first.works)
-  const unobserved = [...doubts('A', a), ...doubts('B', b)]
-  if (differs) {
-    const steps = [`${unobserved.join(' and ')} not observed, and it depends on that whether packets get through.`]
-    return { works: 'unknown', candidates: null, first: null, steps }
-  }
-  const sameTypes = results.every(
-    ({ candidates }) => candidates.A === last.candidates.A && candidates.B === last.candidates.B,
-  )
-  const aside =
-    unobserved.length === 0 ? [] : [`${unobserved.join(' and ')} not observed, which makes no difference here.`]
+function directVerdict({ family, candidates, first, steps }: FamilyPath, relay: PairVerdict['relay']): PairVerdict {
+  const pair = candidates ? `: A's ${candidates.A} candidate with B's ${candidates.B} one` : ''
+  const punching = first === 'both' ? ', by hole punching from both sides' : ''
+  const order = first === 'A' || first === 'B' ? `, when ${first} sends first` : ''
   return {
-    works: last.works === 'chance' ? 'unknown' : last.works,
-    candidates: sameTypes ? last.candidates : null,
-    first: last.first,
-    steps: [...last.steps, ...aside],
+    outcome: 'direct',
+    connects: true,
+    summary: `They connect directly over IPv${family}${pair}${punching}${order}.`,
+    family: family === 4 ? 'ipv4' : 'ipv6',
+    candidates: candidates && { a: candidates.A, b: candidates.B },
+    first: first === 'A' ? 'a' : first === 'B' ? 'b' : first,
+    relay,
+    reasoning: steps,
   }
 }
 
-const sidesOf = (name: 'A' | 'B', network: FamilyNetwork): Side[] =>
-  network.mappings.flatMap((mapping) =>
-    network.filterings.map((filtering) => ({
-      name,
-      mapping,
-      filtering,
-      arbitraryPooling: network.arbitraryPooling,
-      predictablePorts: network.predictablePorts,
-    })),
-  )
-
-function doubts(name: string, { mappings, filterings }: FamilyNetwork): string[] {
-  const unobserved = [...(mappings.length > 1 ? ['mapping'] : []), ...(filterings.length > 1 ? ['filtering'] : [])]
-  if (unobserved.length === 0) return []
-  return [`${name}'s ${unobserved.join(' and ')} ${unobserved.length > 1 ? 'were' : 'was'}`]
-}
-
-/** Both come from one public address: the same router's, or the same carrier's. */
-function sameAddress(a: FamilyNetwork, b: FamilyNetwork): Path {
-  const seen = `Both have the public address ${a.publicIp}, so the same NAT stands before both.`
-  const host = { A: 'host', B: 'host' } as const
-  if (a.cgnat === 'none' || b.cgnat === 'none') {
-    const how =
-      "It is the router's own address, not a carrier's: both are in the network behind it, where they reach each other by their local addresses (unless it isolates its clients, as guest networks do)."
-    return { works: 'yes', candidates: host, first: 'either', steps: [seen, how] }
+function relayVerdict(paths: readonly FamilyPath[], relay: PairVerdict['relay'], available: boolean): PairVerdict {
+  const tested = paths.filter(({ works }) => works !== 'untested')
+  const untested = paths.filter(({ works }) => works === 'untested')
+  const relayed = judgeRelay(relay, available)
+  const reasoning = [
+    ...tested.flatMap(({ steps }) => steps),
+    ...relayed.steps,
+    ...untested.flatMap(({ steps }) => steps),
+  ]
+  const common = { family: null, candidates: null, first: null, relay, reasoning } as const
+  if (tested.length === 0 || tested.some(({ works }) => works === 'unknown') || relayed.works === null) {
+    const summary =
+      relayed.works === true
+        ? "Whether they connect directly can't be told from these reports; through a TURN relay they do."
+        : "Whether they connect can't be told from these reports."
+    return { outcome: 'unknown', connects: relayed.works === true ? true : null, summary, ...common }
   }
-  if (a.hairpinning === 'external-source' || b.hairpinning === 'external-source') {
-    const inner = acrossNats(a, b)
-    const how = 'It hairpins: packets from inside to its public address come back in.'
-    return { ...inner, steps: [seen, how, ...inner.steps] }
-  }
-  const apart = a.cgnat === 'carrier-grade-nat' && b.cgnat === 'carrier-grade-nat' && !sameSubnet(a, b)
-  if (apart && a.hairpinning === 'off' && b.hairpinning === 'off') {
-    const how =
-      "It is the carrier's, each is behind a router of its own, and it does not hairpin: nothing comes back in."
-    return { works: 'no', candidates: null, first: null, steps: [seen, how] }
-  }
-  const how =
-    "Where they share a local network, host candidates connect them; behind a carrier's NAT it would have to hairpin (natcheck nat --hairpin tells)."
-  return { works: 'unknown', candidates: null, first: null, steps: [seen, how] }
-}
-
-/** As home networks are: by their first three bytes. */
-function sameSubnet(a: FamilyNetwork, b: FamilyNetwork): boolean {
-  if (a.localIp === null || b.localIp === null) return false
-  const [bytesA, bytesB] = [ipToBytes(a.localIp), ipToBytes(b.localIp)]
-  return bytesA.subarray(0, 3).every((byte, index) => byte === bytesB[index])
+  return relayed.works
+    ? { outcome: 'relay', connects: true, summary: 'They connect only through a TURN relay.', ...common }
+    : { outcome: 'none', connects: false, summary: "They don't connect.", ...common }
 }
 
 function relayPath({ families }: PeerNetwork): RelayPath {
