@@ -88,6 +88,10 @@ export interface DatagramOptions {
   readonly ip?: IpAddress
   /** Default: a port the system picks. */
   readonly port?: number
+  /** Bytes that may wait to be read; the system may grant less. Default: the system's. */
+  readonly receiveBuffer?: number | undefined
+  /** Refuse, as where none is left, when the process could open fewer than so many more descriptors after it. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export interface StreamOptions {
@@ -122,6 +126,8 @@ export interface ListenOptions {
   readonly port?: number | undefined
   /** Speak TLS. */
   readonly tls?: ServerCertificate | undefined
+  /** Close what connects when the process could open fewer than so many more descriptors. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export interface StreamListener {

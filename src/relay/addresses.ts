@@ -15,6 +15,22 @@ import { formatServerUri, type ServerUri } from '../wire/index.ts'
 import type { ExternalIp, RelayOptions } from './options.ts'
 import type { RelayListener } from './relay.ts'
 
+/** Throws BAD_ADDRESS for what the system would bind, but nobody could be sent to. */
+export function checkHostAddresses(options: RelayOptions): void {
+  const { listen = [], tlsListen = [], altIp, relayIps = [], externalIps = [] } = options
+  const named = [...relayIps, ...externalIps.map(({ external }) => external), ...(altIp === undefined ? [] : [altIp])]
+  const refuse = (ip: IpAddress, why: string): never => {
+    throw new NatcheckError('BAD_ADDRESS', `${ip} ${why}`, { fix: 'give the address of one host' })
+  }
+  for (const { ip } of [...listen, ...tlsListen]) {
+    if (scopeOf(ip) === 'multicast') refuse(ip, 'is a group of hosts (multicast)')
+  }
+  for (const ip of named) {
+    if (scopeOf(ip) === 'multicast') refuse(ip, 'is a group of hosts (multicast)')
+    if (scopeOf(ip) === 'unspecified') refuse(ip, 'stands for any address, and clients are told this one')
+  }
+}
+
 /**
  * Wildcards become the addresses that this machine has: a socket on a wildcard would answer from whichever address the
  * routing table likes, and clients take answers only from the one they asked.

@@ -57,6 +57,7 @@ export async function startNativeRelay(
     totalQuota: options.totalQuota,
     bytesPerSecond: options.maxBps,
     lifetimes: options.lifetimes ?? {},
+    // Node's sockets can't set DF; the other datapath's can.
     dontFragment: false,
     discovery,
   }
@@ -214,7 +215,11 @@ async function startDatapath(
     try {
       const { startMmsg } = await import('./datapath/mmsg/index.ts')
       const worker = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-      return await startMmsg(ports, { worker, listeners, settings, threads }, handlers)
+      return await startMmsg(
+        ports,
+        { worker, listeners, settings: { ...settings, dontFragment: true }, threads },
+        handlers,
+      )
     } catch (error) {
       // An address that can't be had can't be had by the other datapath either.
       const isOurs = error instanceof NatcheckError && error.code !== 'UNSUPPORTED'

@@ -40,9 +40,11 @@ export type RelayEvent =
   /** The engine has ended by itself and can't go on. */
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** Decisions of the program that embeds the relay. All synchronous; one that throws counts as a refusal. */
+/**
+ * Decisions of the program that embeds the relay. All synchronous: one that throws, or answers what it must not (a promise,
+ * a negative quota), refuses. */
 export interface RelayHooks {
-  /** The password of a user that `users` does not name; undefined refuses. */
+  /** The password of a user that `users` does not name; undefined, or an empty one, refuses. */
   readonly authenticate?: ((username: string, client: TransportAddress) => string | undefined) | undefined
   /** Asked for every peer that the rules permit. */
   readonly permitPeer?: ((peer: TransportAddress, client: RelayClient) => boolean) | undefined

@@ -93,7 +93,7 @@ class RelayServer implements DatapathServer {
           nonceKey: settings.nonceKey,
           nonceLifetime: nonce,
           ...usersOf(settings),
-          authenticate: authenticate && ((name, client) => passwordFrom(() => authenticate(name, client))),
+          authenticate: authenticate && ((name, client) => passwordFrom(answerOf(() => authenticate(name, client)))),
         })
     this.machine = new TurnServer({
       random: host.random,
@@ -103,11 +103,12 @@ class RelayServer implements DatapathServer {
       listeners: settings.listeners,
       ports: settings.ports,
       peerPolicy: policyOf(settings),
-      permitPeer: permitPeer && ((peer, context) => safely(() => permitPeer(peer, clientOf(context)), false)),
-      quota: quota && ((context) => safely((): UserQuota | undefined => quota(clientOf(context)), { allocations: 0 })),
+      permitPeer: permitPeer && ((peer, context) => answerOf(() => permitPeer(peer, clientOf(context))) === true),
+      quota: quota && ((context) => quotaFrom(answerOf(() => quota(clientOf(context))))),
       userQuota: settings.userQuota,
       totalQuota: settings.totalQuota,
       ledger: host.ledger,
+      sourceLimit: host.sourceLimit,
       bytesPerSecond: settings.bytesPerSecond,
       lifetimes: Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       dontFragment: settings.dontFragment,
@@ -195,18 +196,35 @@ const usersOf = ({
 const policyOf = ({ allowPeers, denyPeers }: ServerRules): PeerPolicy =>
   new PeerPolicy({ allow: allowPeers, deny: denyPeers })
 
-function safely<T>(decide: () => T, otherwise: T): T {
+/** What stands for a hook's answer when it has none. No hook can give it. */
+const failed: unique symbol = Symbol('failed')
+
+/** What a hook answers. Hooks are others' code, so that may be anything, whatever its type says. */
+function answerOf(ask: () => unknown): unknown {
   try {
-    return decide()
+    const answer = ask()
+    // The answer is needed now. That nobody waits for it must not end the process when it fails.
+    if (answer instanceof Promise) answer.catch(() => {})
+    return answer
   } catch {
-    return otherwise
+    return failed
   }
 }
 
-function passwordFrom(decide: () => string | undefined): { password: string } | undefined {
-  const password = safely(decide, undefined)
-  return password === undefined ? undefined : { password }
+const passwordFrom = (answer: unknown): { password: string } | undefined =>
+  typeof answer === 'string' && answer !== '' ? { password: answer } : undefined
+
+/** Limits that are none refuse: what the hook wanted to say is unknown. */
+function quotaFrom(answer: unknown): UserQuota | undefined {
+  if (answer === undefined) return undefined
+  const refusal = { allocations: 0 }
+  if (typeof answer !== 'object' || answer === null || 'then' in answer) return refusal
+  const { allocations, bytesPerSecond } = answer as { allocations?: unknown; bytesPerSecond?: unknown }
+  return isLimit(allocations) && isLimit(bytesPerSecond) ? { allocations, bytesPerSecond } : refusal
 }
+
+const isLimit = (value: unknown): value is number | undefined =>
+  value === undefined || (typeof value === 'number' && value >= 0)
 
 const clientOf = ({ path: { protocol, client, server }, username }: ClientContext): RelayClient => ({
   protocol,
@@ -243,7 +261,9 @@ function behaviorDiscovery(
   return (bytes, path) => {
     const { key, protocol, client, server } = path
     const socket = protocol === 'udp' ? sockets.get(formatAddress(server)) : undefined
-    const own = socket ? responder : new BindingResponder({ primary: server, classic: protocol === 'udp' })
+    const own = socket
+      ? responder
+      : new BindingResponder({ primary: server, classic: protocol === 'udp', discovery: false })
     const reply = own.respond(bytes, client, socket ?? 'primary')
     if (!reply) return undefined
     const from = socket ? (addressOf.get(reply.from) ?? server) : server

@@ -1,5 +1,6 @@
 /** Starts the engine that was asked for. Each is loaded only when it is. */
 import { NatcheckError } from '../core/index.ts'
+import { checkHostAddresses } from './addresses.ts'
 import type { StartRelay } from './relay.ts'
 
 /**
@@ -8,6 +9,7 @@ import type { StartRelay } from './relay.ts'
  */
 export const startRelay: StartRelay = async (ports, options, callbacks) => {
   const { engine = 'native' } = options
+  checkHostAddresses(options)
   switch (engine) {
     case 'native': {
       const { startNativeRelay } = await import('./native.ts')

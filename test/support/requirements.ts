@@ -65,7 +65,14 @@ export const environment = (): NodeJS.ProcessEnv => ({
 })
 
 const missingProgram = (name: string, debianPackage: string): string | undefined =>
-  succeeds('sh', ['-c', 'command -v "$1"', 'sh', name]) ? undefined : `needs ${name} (package ${debianPackage})`
+  programPath(name) === undefined ? `needs ${name} (package ${debianPackage})` : undefined
+
+/** Where a program is, for libraries that take no bare name. */
+export function programPath(name: string): string | undefined {
+  const options = { encoding: 'utf8', timeout: 10_000, env: environment() } as const
+  const { status, stdout } = spawnSync('sh', ['-c', 'command -v "$1"', 'sh', name], options)
+  return status === 0 ? stdout.trim() : undefined
+}
 
 function missingTun(): string | undefined {
   try {

@@ -29,8 +29,11 @@ import {
   type DatapathServer,
   type EffectPorts,
   type ListenerOptions,
+  LISTENER_BUFFER,
   type ListeningAddress,
   performEffects,
+  RELAY_BUFFER,
+  SPARE_DESCRIPTORS,
 } from './datapath.ts'
 import { StreamClients, StreamPath } from './streams.ts'
 
@@ -140,10 +143,13 @@ class DgramDatapath implements Datapath, EffectPorts {
     const where = { family: addressFamily(address), ip: address.ip, port: address.port }
     if (protocol === 'udp') {
       let listener: Listener | undefined
-      const endpoint = await network.openDatagram(where, {
-        onDatagram: (bytes, from) => listener && this.#datagram(listener, bytes, from),
-        onFailure: () => void this.dropped++,
-      })
+      const endpoint = await network.openDatagram(
+        { ...where, receiveBuffer: LISTENER_BUFFER },
+        {
+          onDatagram: (bytes, from) => listener && this.#datagram(listener, bytes, from),
+          onFailure: () => void this.dropped++,
+        },
+      )
       listener = new Listener(endpoint, this.#datagramListeners.length)
       this.#datagramListeners.push(listener)
       this.listening.push({ protocol, address: endpoint.local })
@@ -151,7 +157,8 @@ class DgramDatapath implements Datapath, EffectPorts {
     }
     const tls = protocol === 'tls' ? certificate : undefined
     if (protocol === 'tls' && !tls) throw new NatcheckError('USAGE', 'a TLS listener needs a certificate')
-    const listener = await network.listenStream({ ...where, tls }, (stream) => this.#streams.accept(protocol, stream))
+    const options = { ...where, tls, spareDescriptors: SPARE_DESCRIPTORS }
+    const listener = await network.listenStream(options, (stream) => this.#streams.accept(protocol, stream))
     this.#streamListeners.push(listener)
     this.listening.push({ protocol, address: listener.local })
   }
@@ -206,7 +213,7 @@ class DgramDatapath implements Datapath, EffectPorts {
     const { machine } = this.#server
     try {
       const endpoint = await network.openDatagram(
-        { family, ip, port },
+        { family, ip, port, receiveBuffer: RELAY_BUFFER, spareDescriptors: SPARE_DESCRIPTORS },
         {
           onDatagram: (bytes, from) => this.#fromPeer(relay, bytes, from),
           onFailure: () => void this.dropped++,
