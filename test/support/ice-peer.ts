@@ -143,11 +143,12 @@ export async function runIce(
   return [a.agent.report(), b.agent.report()]
 }
 
-function signal(from: IcePeer, to: IcePeer, afterMs: number): void {
+/** Candidates of `from` reach `to`, and unless told otherwise its credentials, without which `to` only answers. */
+export function signal(from: IcePeer, to: IcePeer, afterMs: number = 0, credentials: boolean = true): void {
   const later = (input: IceInput): void =>
     void from.clock.schedule(after(from.clock.now(), afterMs), () => to.driver.handle(input))
   from.onCandidate = (line) => later(inputOf(line))
-  later({ kind: 'remote-credentials', credentials: from.agent.credentials })
+  if (credentials) later({ kind: 'remote-credentials', credentials: from.agent.credentials })
 }
 
 /** Through its line, as it would go through a signalling server. */

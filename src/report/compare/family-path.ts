@@ -107,7 +107,9 @@ function sameAddress(a: FamilyNetwork, b: FamilyNetwork): Path {
   if (a.hairpinning === 'external-source' || b.hairpinning === 'external-source') {
     const inner = acrossNats(a, b)
     const how = 'It hairpins: packets from inside to its public address come back in.'
-    return { ...inner, steps: [seen, how, ...inner.steps] }
+    // In one local network host candidates come first, and nobody can tell from here whether it is one.
+    const candidates = sameSubnet(a, b) ? null : inner.candidates
+    return { ...inner, candidates, steps: [seen, how, ...inner.steps] }
   }
   const apart = a.cgnat === 'carrier-grade-nat' && b.cgnat === 'carrier-grade-nat' && !sameSubnet(a, b)
   if (apart && a.hairpinning === 'off' && b.hairpinning === 'off') {

@@ -81,8 +81,10 @@ function oneKnown(known: Side, unknown: Side): Punching {
   const arrival = `${known.name} learns the port from the packet (a peer-reflexive candidate) and answers there.`
   switch (known.filtering) {
     case 'endpoint-independent': {
-      const how = `${known.name} lets everybody in: ${unknown.name} sends first, and ${arrival}`
-      return { works: 'yes', candidates, first: unknown.name, steps: [...steps, how] }
+      const first = openFilter(unknown) ? 'either' : unknown.name
+      const order = openFilter(unknown) ? 'Neither filters: either may send first.' : `${unknown.name} sends first.`
+      const how = `${known.name} lets everybody in. ${order} ${arrival}`
+      return { works: 'yes', candidates, first, steps: [...steps, how] }
     }
     case 'address-dependent': {
       const how = `${known.name}'s filter looks at the address only: once ${known.name} has sent to any port of ${unknown.name}'s address, ${unknown.name}'s packets come in whatever their port, and ${arrival}`
@@ -128,7 +130,8 @@ function noneKnown(a: Side, b: Side): Punching {
   }
   const steady = a.mapping === 'address-dependent' ? a : b
   const how = `${arrives} ${opener.name} answers from another port, which ${other.name} lets in as well. ${steady.name}'s port stays the same for all ports of the other's address, so from then on both keep theirs (two peer-reflexive candidates).`
-  return byPooling(a, byPooling(b, { works: 'yes', candidates, first: other.name, steps: [...steps, how] }))
+  const first = openFilter(other) ? 'either' : other.name
+  return byPooling(a, byPooling(b, { works: 'yes', candidates, first, steps: [...steps, how] }))
 }
 
 /** A filter that looks at the address is right only as long as the address stays. */

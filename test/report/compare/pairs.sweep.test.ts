@@ -7,7 +7,7 @@ import {
   udpBlackHole,
   udpProhibited,
 } from '../../../src/lab/index.ts'
-import { type PairOptions, runPair, turnServer, turnServer6 } from './pairs.ts'
+import { isHeardAlone, type PairOptions, runPair, turnServer, turnServer6 } from './pairs.ts'
 import type { PairVerdict } from '../../../src/report/index.ts'
 
 const seeds = Number(process.env.SEEDS ?? 5)
@@ -49,9 +49,31 @@ describe.each([{ relay: false }, { relay: true }])(`predicted = found, ${seeds} 
   })
 })
 
+describe('who has to send first is who is not heard before', () => {
+  it.each(pairs)('$a.mapping/$a.filtering × $b.mapping/$b.filtering', async ({ a, b }) => {
+    const options = { a: { ipv4: a }, b: { ipv4: b } }
+    const { predicted } = await runPair(options)
+    if (predicted.outcome !== 'direct') return
+    const heard = { a: await isHeardAlone(options, 'a'), b: await isHeardAlone(options, 'b') }
+    const expected = {
+      either: { a: true, b: true },
+      // The one that must send first is heard by itself only where the other filters nothing.
+      a: { a: b.filtering === 'endpoint-independent', b: false },
+      b: { a: false, b: a.filtering === 'endpoint-independent' },
+      both: { a: false, b: false },
+    }
+    expect({ first: predicted.first, ...heard }).toEqual({
+      first: predicted.first,
+      ...expected[predicted.first ?? 'both'],
+    })
+  })
+})
+
 const cone = { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' } as const
 const symmetric = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent' } as const
 const firewall = { mapping: 'none', filtering: 'address-and-port-dependent' } as const
+const inside = { ipv4: { ...cone, hairpinning: 'internal-source' } } as const
+const outside = { ipv4: { ...cone, hairpinning: 'external-source' } } as const
 const overTcp = { turn: { to: turnServer, protocol: 'tcp' } } as const
 
 type Case = readonly [name: string, expected: PairVerdict['outcome'] | `${string}–${string}`, options: PairOptions]
@@ -84,6 +106,11 @@ const cases: readonly Case[] = [
     'relay',
     { a: { rule: udpBlackHole }, b: { rule: udpBlackHole }, relay: true, peers: { a: overTcp, b: overTcp } },
   ],
+  [
+    'two homes behind one carrier NAT that hairpins',
+    'srflx–srflx',
+    { carrier: { ...cone, hairpinning: 'external-source' }, hairpin: true },
+  ],
   ['no network on one side, relay', 'none', { a: { ipv4: 'none' }, b: { ipv4: 'open' }, relay: true }],
 ]
 
@@ -104,5 +131,23 @@ describe('networks that are no pair of NATs: predicted = found', () => {
       const { outcome, candidates } = found
       expect(candidates ? `${candidates.a}–${candidates.b}` : outcome).toBe(expected)
     }
+  })
+})
+
+// Whether two hosts with one public address share a local network is in no report: what they find may be better, never worse.
+describe('one public address: the verdict leaves open what it must', () => {
+  it.each<readonly [string, string, PairOptions]>([
+    ['a carrier NAT that does not hairpin', 'none', { carrier: cone, hairpin: true }],
+    ['one home', 'direct', { b: 'same' }],
+    ['one home, hairpinning shows the inside', 'direct', { a: inside, b: 'same', hairpin: true }],
+  ])('%s', async (_, expected, options) => {
+    const { predicted, found } = await runPair(options)
+    expect(predicted).toMatchObject({ outcome: 'unknown', connects: null })
+    expect(found.outcome).toBe(expected)
+  })
+
+  it('one home that hairpins: direct, whichever way', async () => {
+    const { predicted, found } = await runPair({ a: outside, b: 'same', hairpin: true })
+    expect([predicted.outcome, predicted.candidates, found.outcome]).toEqual(['direct', null, 'direct'])
   })
 })

@@ -1,12 +1,18 @@
 /** Two homes of the virtual network, diagnosed by the probe, predicted from the reports, and connected by real ICE. */
 import type { TransportAddress } from '../../../src/core/index.ts'
-import { SeededRandom, type Host, type TwoHomes, type TwoHomesOptions, twoHomes } from '../../../src/lab/index.ts'
+import {
+  SeededRandom,
+  type TwoHomes,
+  type TwoHomesOptions,
+  twoHomes,
+  type VirtualClock,
+} from '../../../src/lab/index.ts'
 import { analyseFamily, probeNat } from '../../../src/probe/nat/index.ts'
 import type { IceReport } from '../../../src/proto/ice/index.ts'
 import { startStunServer } from '../../../src/relay/index.ts'
 import { startNativeRelay } from '../../../src/relay/native.ts'
 import { type PairVerdict, type PeerNetwork, peerNetwork, predictPair } from '../../../src/report/index.ts'
-import { IcePeer, type IcePeerOptions, runIce } from '../../support/ice-peer.ts'
+import { IcePeer, type IcePeerOptions, runIce, signal } from '../../support/ice-peer.ts'
 import { turnUser } from '../../support/turn-line.ts'
 import { probeOptions } from '../../probe/nat/virtual.ts'
 
@@ -60,20 +66,35 @@ export async function diagnose(options: PairOptions, side: 'a' | 'b'): Promise<P
 }
 
 async function connect(options: PairOptions): Promise<readonly [IceReport, IceReport]> {
+  const { clock, a, b } = await icePeers(options)
+  return await clock.run(runIce(a, b, new SeededRandom(options.seed ?? 1).integer(0, 300)))
+}
+
+/** Does the other side hear one that sends while it sends nothing itself? */
+export async function isHeardAlone(options: PairOptions, speaker: 'a' | 'b'): Promise<boolean> {
+  const { clock, a, b } = await icePeers(options)
+  signal(a, b, 0, speaker === 'b')
+  signal(b, a, 0, speaker === 'a')
+  await clock.run(Promise.all([a.gather(), b.gather()]))
+  await clock.advance(3000)
+  const listener = speaker === 'a' ? b : a
+  return listener.agent.report().pairs.some(({ received }) => received > 0)
+}
+
+async function icePeers(options: PairOptions): Promise<{ clock: VirtualClock; a: IcePeer; b: IcePeer }> {
   const homes = twoHomes(options)
-  const { clock } = homes
   await startServers(homes)
   const { seed = 1, relay = false, peers = {} } = options
-  const peer = (host: Host, side: 'a' | 'b'): IcePeer =>
+  const peer = (side: 'a' | 'b'): IcePeer =>
     new IcePeer({
-      host,
+      host: homes[side],
       role: side === 'a' ? 'controlling' : 'controlled',
       random: new SeededRandom(`${seed} ice ${side}`),
       stun,
       ...(relay && { turn: { to: turnServer, protocol: 'udp' } }),
       ...peers[side],
     })
-  return await clock.run(runIce(peer(homes.a, 'a'), peer(homes.b, 'b'), new SeededRandom(seed).integer(0, 300)))
+  return { clock: homes.clock, a: peer('a'), b: peer('b') }
 }
 
 export const stun: readonly TransportAddress[] = [
