@@ -83,11 +83,16 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   program
     .command('schema')
     .description('print the JSON Schema of a report')
-    .argument('<report>', 'which report: nat')
+    .argument('<report>', 'which report: nat or compare')
     .action(async (name: string) => {
-      if (name !== 'nat') throw usage(`there is no report "${name}"`, 'write natcheck schema nat')
-      const { natReportSchema } = await import('../report/schema.ts')
-      await io.out(`${JSON.stringify(natReportSchema, null, 2)}\n`)
+      if (name !== 'nat' && name !== 'compare') {
+        throw usage(`there is no report "${name}"`, 'write natcheck schema nat or natcheck schema compare')
+      }
+      const schema =
+        name === 'nat'
+          ? (await import('../report/schema.ts')).natReportSchema
+          : (await import('../report/compare/schema.ts')).compareReportSchema
+      await io.out(`${JSON.stringify(schema, null, 2)}\n`)
     })
   return program
 }

@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Check, Errors } from 'typebox/value'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/program.ts'
+import { compareReportSchema } from '../../src/report/compare/schema.ts'
 import type { CompareReport, NatReport } from '../../src/report/index.ts'
 import { blocked, natObservations, noIpv6, reportOf, silent } from '../report/observed.ts'
 import { FakeIo } from './fake.ts'
@@ -51,6 +53,7 @@ describe('--json', () => {
   test('is the verdict with both networks and the reasoning', async () => {
     const { io } = await run('home.json', 'flat.json', '--json')
     const report = JSON.parse(io.stdout) as CompareReport
+    expect(Errors(compareReportSchema, report)).toEqual([])
     expect(report).toMatchObject({
       schemaVersion: 1,
       command: 'compare',
@@ -70,9 +73,21 @@ describe('--json', () => {
     expect(report.verdict?.reasoning.length).toBeGreaterThan(2)
   })
 
+  test('keeps to its schema, which refuses what is not in it', async () => {
+    const printed = new FakeIo()
+    expect(await runCli(['schema', 'compare'], printed)).toBe(0)
+    expect(JSON.parse(printed.stdout)).toEqual(JSON.parse(JSON.stringify(compareReportSchema)))
+    const { io } = await run('nowhere.json', 'flat.json', '--json')
+    const report = JSON.parse(io.stdout) as CompareReport
+    expect(Check(compareReportSchema, report)).toBe(true)
+    expect(Check(compareReportSchema, { ...report, schemaVersion: 2 })).toBe(false)
+    expect(Check(compareReportSchema, { ...report, verdict: { ...report.verdict, outcome: 'perhaps' } })).toBe(false)
+  })
+
   test('is printed for bad files, too', async () => {
     const { code, io } = await run('later.json', 'home.json', '--json')
     expect(code).toBe(2)
+    expect(Errors(compareReportSchema, JSON.parse(io.stdout))).toEqual([])
     expect(JSON.parse(io.stdout)).toMatchObject({ command: 'compare', verdict: null, error: { code: 'BAD_FILE' } })
   })
 })

@@ -12,6 +12,8 @@ export type Requirement =
   | 'nft'
   | 'turnserver'
   | 'turnutils'
+  | 'sqlite3'
+  | 'setpriv'
   | 'miniupnpd'
   | 'tun'
   | 'koffi'
@@ -48,6 +50,8 @@ const checks: Record<Requirement, () => string | undefined> = {
     (succeeds('unshare', ['-n', 'nft', 'add', 'table', 'inet', 'probe']) ? undefined : 'needs nf_tables in the kernel'),
   turnserver: () => missingProgram('turnserver', 'coturn'),
   turnutils: () => missingProgram('turnutils_uclient', 'coturn'),
+  sqlite3: () => missingProgram('sqlite3', 'sqlite3'),
+  setpriv: () => missingProgram('setpriv', 'util-linux'),
   miniupnpd: () => missingProgram('miniupnpd', 'miniupnpd'),
   tun: () => requires('linux') ?? requires('root') ?? missingTun(),
   koffi: missingKoffi,

@@ -2,15 +2,16 @@
  * A datapath runs the TURN server machine over sockets: it brings packets to it, performs its effects, and relays what
  * `Forwarding` knows a route for without asking it.
  */
-import type {
-  AddressFamily,
-  Clock,
-  Instant,
-  IpAddress,
-  Random,
-  ServerCertificate,
-  TransportAddress,
-  TransportProtocol,
+import {
+  type AddressFamily,
+  type Clock,
+  type Instant,
+  type IpAddress,
+  NatcheckError,
+  type Random,
+  type ServerCertificate,
+  type TransportAddress,
+  type TransportProtocol,
 } from '../../core/index.ts'
 import type {
   AllocationLedger,
@@ -143,4 +144,11 @@ export function performEffects(machine: Pick<ServerMachine, 'pollEffect'>, ports
         break
     }
   }
+}
+
+/** Why `Network.openDatagram` rejected. EMFILE and ENFILE come as UNSUPPORTED with the system's word in the cause. */
+export function openFailure(error: unknown): OpenFailure {
+  if (!(error instanceof NatcheckError)) return 'other'
+  if (error.code === 'ADDRESS_IN_USE') return 'address-in-use'
+  return /\b(?:EMFILE|ENFILE)\b/.test(error.message) ? 'no-descriptors' : 'other'
 }

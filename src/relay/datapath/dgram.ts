@@ -17,7 +17,6 @@ import {
   addressKey,
   type ClientKey,
   type ClientPath,
-  type OpenFailure,
   type RelayId,
   type TurnEvent,
 } from '../../proto/turn-server/index.ts'
@@ -31,6 +30,7 @@ import {
   type ListenerOptions,
   LISTENER_BUFFER,
   type ListeningAddress,
+  openFailure,
   performEffects,
   RELAY_BUFFER,
   SPARE_DESCRIPTORS,
@@ -313,11 +313,4 @@ const encodeFrame = (channel: number, data: Uint8Array): Uint8Array => {
   new DataView(frame.buffer).setUint32(0, channel * 65536 + data.length)
   frame.set(data, 4)
   return frame
-}
-
-/** EMFILE and ENFILE come as UNSUPPORTED with the system's word in the cause. */
-function openFailure(error: unknown): OpenFailure {
-  if (!(error instanceof NatcheckError)) return 'other'
-  if (error.code === 'ADDRESS_IN_USE') return 'address-in-use'
-  return /\b(?:EMFILE|ENFILE)\b/.test(error.message) ? 'no-descriptors' : 'other'
 }
