@@ -86,6 +86,8 @@ export class TurnSession {
   #connection: TurnConnection | undefined
   #rtt: RttEstimator
   #closed = false
+  /** An Allocate was given up: the server may have granted it all the same. */
+  #doubtful = false
 
   /** For `openTurnSession`. */
   constructor(ports: TurnPorts, options: TurnSessionOptions) {
@@ -148,6 +150,7 @@ export class TurnSession {
       const outcome = await this.#call<'allocated'>((fields) => ({ kind: 'allocate', options, ...fields }), rest)
       if (outcome.ok) return outcome
       const { failure } = outcome
+      this.#doubtful = failure.cause === 'cancelled' || failure.cause === 'timeout'
       const where = failure.error?.code === 437 && newSockets++ < maxNewSockets ? this.#where : this.#redirect(failure)
       if (!where) return outcome
       if ('cause' in where) return { ok: false, failure: where }
@@ -207,12 +210,12 @@ export class TurnSession {
     return this.#call<'exchanged'>((fields) => ({ kind: 'exchange', exchange, ...fields }), call)
   }
 
-  /** Gives back what is held, and closes the sockets. Safe to call twice; never rejects. */
+  /** Gives back what is held, or may be, and closes the sockets. Safe to call twice; never rejects. */
   async close(timeoutMs: number = goodbyeMs): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     const connection = this.#connection
-    if (connection?.client.allocation) {
+    if (connection && (connection.client.allocation || this.#doubtful)) {
       await connection.call<'released'>((fields) => ({ kind: 'release', ...fields }), { timeoutMs })
     }
     connection?.close()
