@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
+import { addCompareCommand } from './compare/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addDashboardCommands } from './dashboard/command.ts'
 import { addIceCommand } from './ice/command.ts'
@@ -62,6 +63,8 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck nat --help   its options, and what leaves your machine
   natcheck up           the same in a browser, with a relay to try
   natcheck relay        a STUN/TURN relay on this machine, to try it
+  natcheck compare A.json B.json
+                        will these two hosts connect? from their saved reports
 `,
     )
   addNatCommand(program, async (flags) => {
@@ -87,6 +90,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
       setExitCode(await dashboardCommand(flags, io))
     },
   )
+  addCompareCommand(program, async (files, flags) => {
+    const { compareCommand } = await import('./compare/run.ts')
+    setExitCode(await compareCommand(files, flags, io))
+  })
   addCredentialsCommand(program, async (flags) => {
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
@@ -94,11 +101,16 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   program
     .command('schema')
     .description('print the JSON Schema of a report')
-    .argument('<report>', 'which report: nat')
+    .argument('<report>', 'which report: nat or compare')
     .action(async (name: string) => {
-      if (name !== 'nat') throw usage(`there is no report "${name}"`, 'write natcheck schema nat')
-      const { natReportSchema } = await import('../report/schema.ts')
-      await io.out(`${JSON.stringify(natReportSchema, null, 2)}\n`)
+      if (name !== 'nat' && name !== 'compare') {
+        throw usage(`there is no report "${name}"`, 'write natcheck schema nat or natcheck schema compare')
+      }
+      const schema =
+        name === 'nat'
+          ? (await import('../report/schema.ts')).natReportSchema
+          : (await import('../report/compare/schema.ts')).compareReportSchema
+      await io.out(`${JSON.stringify(schema, null, 2)}\n`)
     })
   return program
 }
@@ -123,6 +135,9 @@ async function reportFailure(
   if (args[0] === 'relay' && args.includes('--json')) {
     const { failedDocument } = await import('./relay/announce.ts')
     await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
+  } else if (args[0] === 'compare' && args.includes('--json')) {
+    const { compareError } = await import('../report/compare/report.ts')
+    await io.out(`${JSON.stringify(compareError(description), null, 2)}\n`).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
     const { errorReport } = await import('../report/nat-report.ts')
     const indent = args.includes('--jsonl') ? undefined : 2

@@ -14,6 +14,8 @@ const relayRecipe =
 export interface Advice {
   /** A stable word for scripts. */
   readonly code: string
+  /** The server that it is about, where it is one. */
+  readonly subject?: string
   readonly message: string
   /** One imperative sentence, or several after a colon. */
   readonly fix: string
@@ -24,21 +26,25 @@ const item = (code: string, message: string, fix: string): Advice => ({ code, me
 /** The most useful first. Each is one string: `cause: fix`. */
 export function adviseOn(best: FamilyVerdict | undefined, all: readonly FamilyVerdict[]): string[] {
   if (!best) return []
-  if (all.every(({ finding, p2p }) => finding.mapped === null && p2p === 'unknown')) return adviseOnSilence(all)
-  const texts = adviceItems(best, all).map(({ message, fix }) => `${message}: ${fix}.`)
+  const texts = adviceItems(best, all).map(({ subject, message, fix }) =>
+    subject === undefined ? `${message}: ${fix}.` : `${subject}: ${message}: ${fix}.`,
+  )
   return texts.length > 0
     ? [...new Set(texts)]
     : ['Nothing to change: this network does all that direct connections need.']
 }
 
-/** The same as data, without what silence means. */
-export const adviceItems = (best: FamilyVerdict, all: readonly FamilyVerdict[]): Advice[] => [
-  ...onVerdict(best),
-  ...onFamilies(best, all),
-  ...onTranslators(best.finding),
-  ...onMapping(best.finding),
-  ...onServers(all),
-]
+/** The same as data. */
+export function adviceItems(best: FamilyVerdict, all: readonly FamilyVerdict[]): Advice[] {
+  if (all.every(({ finding, p2p }) => finding.mapped === null && p2p === 'unknown')) return adviseOnSilence(all)
+  return [
+    ...onVerdict(best),
+    ...onFamilies(best, all),
+    ...onTranslators(best.finding),
+    ...onMapping(best.finding),
+    ...onServers(all),
+  ]
+}
 
 function onVerdict({ p2p, finding }: FamilyVerdict): Advice[] {
   switch (p2p) {
@@ -164,9 +170,10 @@ function onServers(all: readonly FamilyVerdict[]): Advice[] {
   const faulty = all
     .flatMap(({ finding }) => finding.servers)
     .filter((server): server is ServerFinding & { problem: string } => server.ok && server.problem !== null)
-  return faulty.map(({ uri, problem }) =>
-    item('server', `${uri}: ${trimDot(problem)}`, 'use another server with --server, or mend this one'),
-  )
+  return faulty.map(({ uri, problem }) => ({
+    ...item('server', trimDot(problem), 'use another server with --server, or mend this one'),
+    subject: uri,
+  }))
 }
 
 const trimDot = (text: string): string => text.replace(/[.\s]+$/, '')

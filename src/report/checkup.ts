@@ -1,10 +1,12 @@
 /** The report of the check-up: the NAT and the candidates together, one verdict, and what to change. */
-import type { ReportError } from './nat-report.ts'
-import type { NatReport } from './nat-report.ts'
-import { type Advice, adviceItems } from './advice.ts'
 import { analyseFamily } from '../probe/nat/index.ts'
-import type { IceReport } from './ice-report.ts'
+import { type Advice, adviceItems } from './advice.ts'
+import { type AskedFor, type CheckedExpectation, checkExpectations } from './checkup-expectations.ts'
+import { judge } from './checkup-verdict.ts'
+import type { IceFinding, IceReport } from './ice-report.ts'
+import { hasMeasured, type NatReport, type ReportError } from './nat-report.ts'
 import { drawPath, type PathHop } from './path.ts'
+import { type RelayState, relayState } from './relay-state.ts'
 import { decisive, verdictsOf } from './verdict.ts'
 
 /** Raised when a field changes its meaning or goes away; new fields may come without. */
@@ -13,16 +15,17 @@ export const checkupSchemaVersion = 1
 /** Something to act on, or good to know. The most severe come first. */
 export interface CheckupFinding {
   readonly severity: 'error' | 'warning' | 'hint'
-  /** A stable word: a CauseCode, or one of the NAT's advice. */
+  /** A stable word: a CauseCode, or what advice on the NAT calls it. */
   readonly code: string
-  /** What it is about: `NAT`, `network`, or a server. */
+  /** What it is about: `NAT`, `network`, `relay`, or a server. */
   readonly subject: string
   readonly message: string
+  /** One imperative sentence; null where nothing is known to help. */
   readonly fix: string | null
 }
 
 export type CheckupVerdictKind =
-  /** Calls connect: directly, or through a relay that was proven where direct ones don't. */
+  /** Calls connect: directly, or through a relay where direct ones don't. */
   | 'ready'
   /** Most calls connect, and something is amiss. */
   | 'degraded'
@@ -37,73 +40,134 @@ export interface CheckupReport {
   /** ISO 8601, UTC. */
   readonly startedAt: string
   readonly durationMs: number
+  /** `public`: nobody named any, so that none of them failing is anybody's fault here. */
+  readonly serversFrom: 'configured' | 'public'
+  /** `summary` is one sentence. */
   readonly verdict: { readonly kind: CheckupVerdictKind; readonly summary: string }
+  /** From this machine to the servers that answered. */
   readonly path: readonly PathHop[]
   readonly findings: readonly CheckupFinding[]
   readonly nat: NatReport
   readonly ice: IceReport
-  /** The words of --fail-on that came true, and those of --expect that did not. */
+  /** What --expect and --fail-on asked for, and how it came out. */
+  readonly expectations: readonly CheckedExpectation[]
+  /** The words of those that failed. */
   readonly failed: readonly string[]
   readonly error: ReportError | null
   readonly redacted: boolean
 }
 
-/** What gathering showed of relays. */
-export interface RelayState {
-  /** Was any TURN server named? */
-  readonly asked: boolean
-  /** Transports over which a relay was allocated and not shown to fail: `udp`, `tcp`, `tls`. */
-  readonly working: readonly string[]
-}
-
-export function relayState({ servers, candidates, reachability }: IceReport): RelayState {
-  const failed = new Set(reachability.filter(({ result }) => result === 'failed').map(({ candidate }) => candidate))
-  const relays = candidates.filter(({ type }, index) => type === 'relay' && !failed.has(index))
-  const asked = servers.some(({ scheme }) => scheme === 'turn' || scheme === 'turns')
-  return { asked, working: [...new Set(relays.flatMap(({ relayProtocol }) => relayProtocol ?? []))] }
+export interface CheckupOptions extends AskedFor {
+  readonly serversFrom: CheckupReport['serversFrom']
 }
 
 /** Pure: the same two reports give the same check-up. */
-export function buildCheckup(nat: NatReport, ice: IceReport): CheckupReport {
+export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOptions): CheckupReport {
   const relay = relayState(ice)
-  const findings = [...natFindings(nat, relay), ...ice.findings].toSorted((a, b) => rank(a) - rank(b))
-  const interrupted = nat.error?.code === 'CANCELLED' || ice.error?.code === 'CANCELLED'
+  const findings = [...natFindings(nat, relay, options), ...relayFindings(relay), ...iceFindings(ice, options)]
+  const sorted = findings.toSorted((a, b) => ranks[a.severity] - ranks[b.severity])
+  const expectations = checkExpectations(nat, ice, options)
   return {
     schemaVersion: checkupSchemaVersion,
     command: 'checkup',
     startedAt: nat.startedAt < ice.startedAt ? nat.startedAt : ice.startedAt,
     durationMs: Math.max(nat.durationMs, ice.durationMs),
-    verdict: judge(nat, relay, findings),
+    serversFrom: options.serversFrom,
+    verdict: judge(nat, relay, sorted),
     path: drawPath(nat, ice),
-    findings,
+    findings: sorted,
     nat,
     ice,
-    failed: [],
-    error: interrupted
-      ? { code: 'CANCELLED', message: 'interrupted: this is what was known by then', fix: null }
-      : (nat.error ?? ice.error),
+    expectations,
+    failed: expectations.filter(({ ok }) => !ok).map(({ word }) => word),
+    error: errorOf(nat, ice, options),
     redacted: nat.redacted || ice.redacted,
   }
 }
 
 const ranks = { error: 0, warning: 1, hint: 2 } as const
-const rank = ({ severity }: CheckupFinding): number => ranks[severity]
 
-/** Relay advice is for those who have none; what a router could do better is no more than a hint once a relay works. */
-function natFindings(nat: NatReport, relay: RelayState): readonly CheckupFinding[] {
-  const verdicts = verdictsOf(nat.observations.map((observations) => ({ observations, finding: analyseFamily(observations) })))
+/** An answer that never came may be the network's doing; everything else is an answer of its own. */
+const silences: ReadonlySet<string> = new Set([
+  'unknown-host',
+  'dns-failed',
+  'no-route',
+  'no-answer',
+  'connect-timeout',
+  'cancelled',
+])
+
+/** Did anything at all come back from the network? */
+const hasReached = (nat: NatReport, { servers }: IceReport): boolean =>
+  hasMeasured(nat) ||
+  servers.some(({ rttMs, causes }) => rttMs !== null || causes.some(({ code }) => !silences.has(code)))
+
+function errorOf(nat: NatReport, ice: IceReport, options: CheckupOptions): ReportError | null {
+  if (nat.error?.code === 'CANCELLED') return nat.error
+  if (ice.error?.code === 'CANCELLED') return ice.error
+  if (hasReached(nat, ice)) return null
+  if (nat.error) return nat.error
+  // The self-test stands in for the network only where nobody asked anything particular of it.
+  const isAsked = options.serversFrom === 'configured' || options.expect.length + options.failOn.length > 0
+  if (nat.selfTest?.passed === true && !isAsked) return null
+  const fix = 'check the network and the addresses of the servers'
+  return { code: 'UNREACHABLE', message: 'could not measure: none of the servers could be reached', fix }
+}
+
+/** Servers that nobody chose say nothing about anybody's configuration. */
+function iceFindings({ findings, servers }: IceReport, { serversFrom }: CheckupOptions): readonly CheckupFinding[] {
+  const isAnyoneElses = servers.length > 0 && serversFrom === 'public'
+  return isAnyoneElses ? [] : findings.map((finding) => ({ ...finding, severity: severityOf(finding) }))
+}
+
+/** Without proof a server-reflexive address is what it is for every browser; a relay is what calls fall back on. */
+const severityOf = ({ code, severity }: IceFinding): CheckupFinding['severity'] =>
+  code === 'srflx-not-proven' ? 'hint' : severity
+
+/** Advice on the NAT. Relays are for those who have none; what a router could do better is a hint once one works. */
+function natFindings(nat: NatReport, relay: RelayState, options: CheckupOptions): readonly CheckupFinding[] {
+  if (nat.observations.length === 0) return nat.error ? [] : [notMeasured]
+  const families = nat.observations.map((observations) => ({ observations, finding: analyseFamily(observations) }))
+  const verdicts = verdictsOf(families)
   const best = decisive(verdicts)
-  if (!best || nat.selfTest) return []
-  const covered = relay.working.length > 0
+  if (!best) return []
+  // Where servers were named, what they are silent for is told of each of them.
+  if (!hasMeasured(nat) && options.serversFrom === 'configured') return []
+  const hasRelay = relay.working.length > 0
   return adviceItems(best, verdicts).flatMap((advice): CheckupFinding[] => {
-    if (covered && relayAdvice.has(advice.code)) return [coveredFinding(advice, relay)]
-    const severity = severities[advice.code] ?? 'warning'
-    return [{ severity: severity === 'error' && covered ? 'hint' : severity, ...withoutDot(advice), subject: 'NAT' }]
+    if (hasRelay && needless.has(advice.code)) return []
+    const severity = hasRelay && answered.has(advice.code) ? 'hint' : severities[advice.code]
+    const isPublicServer = advice.subject !== undefined && options.serversFrom === 'public'
+    return [{ ...asFinding(advice), severity: isPublicServer ? 'hint' : (severity ?? 'warning') }]
   })
 }
 
-/** What a working relay answers. */
-const relayAdvice: ReadonlySet<string> = new Set(['symmetric', 'arbitrary-pooling', 'udp-blocked', 'fallback', 'ipv6-only'])
+const asFinding = ({ code, subject, message, fix }: Advice): Omit<CheckupFinding, 'severity'> => ({
+  code,
+  subject: subject ?? (ofNetwork.has(code) ? 'network' : 'NAT'),
+  message: subject === undefined ? message : message,
+  fix,
+})
+
+/** Advice to get what is there. */
+const needless: ReadonlySet<string> = new Set(['symmetric', 'arbitrary-pooling', 'udp-blocked', 'fallback', 'ipv6-only'])
+/** What would be better still, beside a relay. */
+const answered: ReadonlySet<string> = new Set(['symmetric-router', 'arbitrary-pooling-carrier', 'udp-blocked-firewall'])
+
+const ofNetwork: ReadonlySet<string> = new Set([
+  'udp-blocked',
+  'udp-blocked-firewall',
+  'fallback',
+  'fragments',
+  'ipv6-only',
+  'dns',
+  'no-route',
+  'no-answer',
+  'no-address',
+  'not-listening',
+  'not-stun',
+  'other',
+])
 
 const severities: Readonly<Record<string, CheckupFinding['severity']>> = {
   symmetric: 'error',
@@ -116,44 +180,29 @@ const severities: Readonly<Record<string, CheckupFinding['severity']>> = {
   'ipv6-only': 'hint',
   cgnat: 'hint',
   'no-hairpinning': 'hint',
+  dns: 'error',
+  'no-route': 'error',
+  'no-answer': 'error',
 }
 
-function coveredFinding({ code, message }: Advice, { working }: RelayState): CheckupFinding {
-  const over = working.map((transport) => transport.toUpperCase()).join(', ')
-  return { severity: 'hint', code, subject: 'NAT', message: `${message}; your relay (${over}) stands in`, fix: null }
+const notMeasured: CheckupFinding = {
+  severity: 'hint',
+  code: 'nat-not-measured',
+  subject: 'NAT',
+  message: 'It was not measured, because none of the servers is asked over UDP',
+  fix: 'name a STUN server, too: --server stun:HOST',
 }
 
-const withoutDot = ({ code, message, fix }: Advice): Pick<CheckupFinding, 'code' | 'message' | 'fix'> => ({ code, message, fix })
-
-/** One sentence for the two: who can be reached directly, and what carries the rest. */
-function judge(nat: NatReport, relay: RelayState, findings: readonly CheckupFinding[]): CheckupReport['verdict'] {
-  const { p2p } = nat.verdict
-  const covered = relay.working.length > 0
-  const over = `your relay over ${relay.working.map((transport) => transport.toUpperCase()).join(', ')}`
-  const broken = relay.asked && !covered
-  if (nat.selfTest && p2p === 'unknown' && !covered) return { kind: 'unknown', summary: nat.verdict.summary }
-  switch (p2p) {
-    case 'direct': {
-      if (broken) return { kind: 'degraded', summary: 'Direct connections work with most peers, but none of your relays does.' }
-      const rest = covered ? `, and ${over} carries the rest` : '; no relay was checked for the others'
-      const faulty = findings.some(({ severity }) => severity === 'error')
-      return { kind: faulty ? 'degraded' : 'ready', summary: `Direct connections work with most peers${rest}.` }
-    }
-    case 'limited':
-    case 'relay-only': {
-      const why = p2p === 'limited' ? 'Behind this symmetric NAT few peers can be reached directly' : 'No peer can be told how to reach you directly'
-      if (covered) return { kind: withFaults('ready', findings), summary: `${why}, and ${over} carries the rest.` }
-      return { kind: 'not-ready', summary: `${why}, and ${broken ? 'none of your relays works' : 'no relay was checked'}: most calls will fail.` }
-    }
-    case 'blocked': {
-      if (covered) return { kind: withFaults('ready', findings), summary: `UDP is blocked here, and ${over} carries calls.` }
-      return { kind: 'not-ready', summary: `UDP is blocked here, and ${broken ? 'none of your relays works' : 'no relay was checked'}: calls will fail.` }
-    }
-    case 'unknown':
-      if (covered) return { kind: 'degraded', summary: `What your NAT does is not clear, but ${over} works.` }
-      return { kind: broken ? 'not-ready' : 'unknown', summary: broken ? 'None of your relays works, and what your NAT does is not clear.' : nat.verdict.summary }
-  }
+/** Whoever sits behind a firewall that lets only web browsing out needs a relay that looks like it. */
+function relayFindings({ tried, working }: RelayState): readonly CheckupFinding[] {
+  if (working.length === 0 || tried.some((transport) => transport !== 'udp')) return []
+  return [
+    {
+      severity: 'hint',
+      code: 'relay-udp-only',
+      subject: 'relay',
+      message: 'It was checked over UDP only, and users whose network blocks UDP need another way to it',
+      fix: 'offer and check TLS on port 443, too: turns:HOST:443?transport=tcp',
+    },
+  ]
 }
-
-const withFaults = (kind: 'ready', findings: readonly CheckupFinding[]): CheckupVerdictKind =>
-  findings.some(({ severity }) => severity === 'error') ? 'degraded' : kind

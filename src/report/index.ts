@@ -1,9 +1,13 @@
 /** Reports: what the findings mean, as one document, and how it looks on a terminal. */
 export * from './causes.ts'
+export * from './checkup.ts'
+export { type AskedFor, type CheckedExpectation, conditionWords, isCondition } from './checkup-expectations.ts'
+export * from './compare/index.ts'
 export * from './expectations.ts'
 export * from './ice-expectations.ts'
 export * from './ice-report.ts'
 export * from './nat-report.ts'
+export { type PathHop, pathLine } from './path.ts'
 export * from './redact.ts'
 export type { ServerReport } from './servers.ts'
 export * from './terminal/index.ts'

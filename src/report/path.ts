@@ -1,75 +1,95 @@
 /** The way from here to the servers, hop by hop, with the addresses that were observed. */
 import { parseAddress } from '../core/index.ts'
-import type { IceReport } from './ice-report.ts'
+import type { FamilyObservations } from '../probe/nat/observations.ts'
+import type { IceReport, IceServerReport } from './ice-report.ts'
 import type { FamilyReport, NatReport } from './nat-report.ts'
 
 export interface PathHop {
-  readonly kind: 'host' | 'nat' | 'carrier-nat' | 'internet' | 'stun' | 'turn'
+  readonly kind: 'host' | 'nat' | 'carrier-nat' | 'firewall' | 'internet' | 'stun' | 'turn'
   /** `you`, `NAT`, `internet`, `TURN` … */
   readonly name: string
+  /** This machine's own, a NAT's public ones, a server's. */
   readonly addresses: readonly string[]
 }
 
-/** The family that decides; both where neither does. Servers that answered only. */
+/** In the family that decides. Without a server that answered there is no way to draw: empty. */
 export function drawPath(nat: NatReport, ice: IceReport): readonly PathHop[] {
-  const family = nat.verdict.family === null ? (nat.nat.ipv4 ?? nat.nat.ipv6) : nat.nat[nat.verdict.family]
+  const key = nat.verdict.family ?? (nat.nat.ipv4?.mapped ? 'ipv4' : nat.nat.ipv6?.mapped ? 'ipv6' : 'ipv4')
+  const family = nat.nat[key]
+  const ends = serverHops(nat, ice, key === 'ipv4' ? 4 : 6)
+  if (ends.length === 0) return []
+  const answering = ice.servers.filter(isAnswering)
+  const local = family?.local ?? answering.find((server) => server.local !== null)?.local ?? null
   return [
-    { kind: 'host', name: 'you', addresses: family?.local ? [ipOf(family.local)] : hostAddresses(ice) },
-    ...translators(family),
+    { kind: 'host', name: 'you', addresses: local === null ? [] : [ipOf(local)] },
+    ...translators(family, nat.observations),
+    ...(family?.mapped ? [] : unseenBy(answering, local)),
+    ...(nat.verdict.p2p === 'blocked' ? [{ kind: 'firewall', name: 'firewall (no UDP)', addresses: [] } as const] : []),
     { kind: 'internet', name: 'internet', addresses: [] },
-    ...servers(nat, ice),
+    ...ends,
   ]
 }
 
 const ipOf = (address: string): string => parseAddress(address)?.ip ?? address
 
-const hostAddresses = ({ candidates }: IceReport): readonly string[] => [
-  ...new Set(candidates.filter(({ type, browserOmits }) => type === 'host' && browserOmits === null).map(({ ip }) => ip)),
-]
+const distinct = (values: readonly string[]): readonly string[] => [...new Set(values)]
 
-function translators(family: FamilyReport | null): readonly PathHop[] {
+const isAnswering = ({ rttMs, address }: IceServerReport): boolean => rttMs !== null && address !== null
+
+function translators(family: FamilyReport | null, observations: readonly FamilyObservations[]): readonly PathHop[] {
   if (!family?.mapped || family.behindNat !== true) return []
   const mapped = ipOf(family.mapped)
-  if (family.cgnat.value === 'carrier-grade-nat') {
-    return [
-      { kind: 'nat', name: 'NAT', addresses: [] },
-      { kind: 'carrier-nat', name: 'carrier NAT', addresses: [mapped] },
-    ]
-  }
-  if (family.cgnat.value === 'double-nat') {
-    return [
-      { kind: 'nat', name: 'NAT', addresses: [] },
-      { kind: 'nat', name: 'second NAT', addresses: [mapped] },
-    ]
-  }
-  return [{ kind: 'nat', name: 'NAT', addresses: [mapped] }]
+  const outer = { 'carrier-grade-nat': 'carrier NAT', 'double-nat': 'second NAT' }
+  const { value } = family.cgnat
+  if (value === null || value === 'none') return [{ kind: 'nat', name: 'NAT', addresses: [mapped] }]
+  const wan = observations.flatMap(({ router }) => router.flatMap(({ externalIp }) => externalIp ?? []))
+  return [
+    { kind: 'nat', name: 'NAT', addresses: distinct(wan) },
+    { kind: value === 'double-nat' ? 'nat' : 'carrier-nat', name: outer[value], addresses: [mapped] },
+  ]
 }
 
-function servers(nat: NatReport, ice: IceReport): readonly PathHop[] {
-  const answering = ice.servers.filter(({ rttMs, address }) => rttMs !== null && address !== null)
-  const of = (schemes: readonly string[]): readonly string[] => [
-    ...new Set(answering.filter(({ scheme }) => schemes.includes(scheme)).map(({ address }) => ipOf(address ?? ''))),
-  ]
-  const stun = of(['stun', 'stuns'])
-  const turn = of(['turn', 'turns'])
-  const asked = nat.servers.filter(({ ok }) => ok).map(({ uri }) => uri.replace(/^\w+:/, ''))
+/** What servers saw over TCP and TLS, where nothing was measured over UDP. */
+function unseenBy(answering: readonly IceServerReport[], local: string | null): readonly PathHop[] {
+  const mapped = distinct(answering.flatMap((server) => (server.mapped === null ? [] : [ipOf(server.mapped)])))
+  const own = new Set(answering.flatMap((server) => (server.local === null ? [] : [ipOf(server.local)])))
+  const translated = mapped.filter((ip) => !own.has(ip) && ip !== (local === null ? null : ipOf(local)))
+  return translated.length > 0 ? [{ kind: 'nat', name: 'NAT', addresses: translated }] : []
+}
+
+/** Those that answered; where some did in the family that decides, only these. */
+function serverHops(nat: NatReport, ice: IceReport, family: 4 | 6): readonly PathHop[] {
+  const all = ice.servers.filter(isAnswering)
+  const own = all.filter((server) => server.family === family)
+  const answering = own.length > 0 ? own : all
+  const of = (turn: boolean): readonly string[] =>
+    distinct(
+      answering.flatMap(({ scheme, address }) =>
+        scheme.startsWith('turn') === turn && address !== null ? [ipOf(address)] : [],
+      ),
+    )
+  const turn = of(true)
+  const stun = of(false).filter((ip) => !turn.includes(ip))
+  if (turn.length + stun.length === 0) {
+    const asked = nat.servers.filter(({ ok }) => ok).map(({ uri }) => uri.replace(/^\w+:/, ''))
+    return asked.length > 0 ? [{ kind: 'stun', name: 'STUN', addresses: asked }] : []
+  }
   return [
     ...(stun.length > 0 ? [{ kind: 'stun', name: 'STUN', addresses: stun } as const] : []),
     ...(turn.length > 0 ? [{ kind: 'turn', name: 'TURN', addresses: turn } as const] : []),
-    ...(stun.length + turn.length === 0 && asked.length > 0
-      ? [{ kind: 'stun', name: 'STUN', addresses: asked.slice(0, 1) } as const]
-      : []),
   ]
 }
 
-/** `you 192.168.77.2 → NAT 203.0.113.65 → internet → STUN 198.51.100.10`; servers that stand beside each other share the last place. */
+/** `you 192.168.77.2 → NAT 203.0.113.65 → internet → STUN 198.51.100.10`; servers beside each other share the last place. */
 export function pathLine(hops: readonly PathHop[]): string {
-  const words = (hop: PathHop): string => [hop.name, ...shorten(hop.addresses)].join(' ')
-  const way = hops.filter(({ kind }) => kind !== 'stun' && kind !== 'turn').map(words)
-  const ends = hops.filter(({ kind }) => kind === 'stun' || kind === 'turn').map(words)
-  return [...way, ...(ends.length > 0 ? [ends.join(', ')] : [])].join(' → ')
+  const isServer = ({ kind }: PathHop): boolean => kind === 'stun' || kind === 'turn'
+  const ends = hops.filter(isServer).map(wordsOf)
+  return [...hops.filter((hop) => !isServer(hop)).map(wordsOf), ...(ends.length > 0 ? [ends.join(' and ')] : [])].join(' → ')
 }
 
-/** More than two addresses make no line; the table has them all. */
-const shorten = (addresses: readonly string[]): readonly string[] =>
-  addresses.length > 2 ? [...addresses.slice(0, 2), `and ${addresses.length - 2} more`] : addresses
+/** More than two addresses make no line; the report has them all. */
+function wordsOf({ name, addresses }: PathHop): string {
+  const rest = addresses.length - 2
+  const shown = rest > 0 ? [...addresses.slice(0, 2), `and ${rest} more`] : addresses
+  return [name, shown.join(', ')].join(' ').trimEnd().replace(', and', ' and')
+}

@@ -3,6 +3,7 @@ import type { HostCheck } from '../../dashboard/index.ts'
 import type { IceServer } from '../../probe/ice/index.ts'
 import { buildCheckup } from '../../report/checkup.ts'
 import { buildIceReport } from '../../report/index.ts'
+import { formatServerUri, type ServerUri } from '../../wire/uri.ts'
 import type { CliIo } from '../io.ts'
 import { machine as iceMachine } from '../ice/world.ts'
 import { concludeNat } from '../nat/conclude.ts'
@@ -13,23 +14,28 @@ import { machine as natMachine } from '../nat/world.ts'
 /** Bounds the slowest run; others end as soon as nothing is open. */
 const timeoutMs = 10_000
 
-/** NAT servers are those of `natcheck nat`'s own settings; `servers` are asked for candidates. */
-export function hostCheck(io: CliIo, servers: () => readonly IceServer[]): HostCheck {
+/**
+ * `servers` are asked for candidates, and `stun` for the NAT; without any the public ones are, as the command does.
+ */
+export function hostCheck(io: CliIo, stun: readonly ServerUri[], servers: () => readonly IceServer[]): HostCheck {
+  const serversFrom = stun.length === 0 ? 'public' : 'configured'
+  const flags = stun.length === 0 ? {} : { server: stun.map((uri) => formatServerUri(uri)) }
   return {
     async run(onProgress, signal) {
       const nat = natMachine()
-      const ice = iceMachine()
+      const { clock, gather } = iceMachine()
       const abort = new AbortController()
       const stop = (): void => abort.abort()
       signal.addEventListener('abort', stop)
-      const startedAt = new Date(nat.clock.wallTime()).toISOString()
+      const startedAt = new Date(clock.wallTime()).toISOString()
       try {
         const [measured, observations] = await Promise.all([
-          measureNat(nat, readSettings({}, io), abort, onProgress),
-          ice.gather({ servers: servers(), policy: 'all', families: [4, 6], timeoutMs, onProgress, signal: abort.signal }),
+          measureNat(nat, readSettings(flags, io), abort, onProgress),
+          gather({ servers: servers(), policy: 'all', families: [4, 6], timeoutMs, onProgress, signal: abort.signal }),
         ])
         const record = { startedAt, ...measured, interrupted: signal.aborted, redacted: false }
-        return buildCheckup(concludeNat(record, [], undefined), buildIceReport({ startedAt, observations }))
+        const ice = buildIceReport({ startedAt, observations })
+        return buildCheckup(concludeNat(record, [], undefined), ice, { serversFrom, expect: [], failOn: [] })
       } finally {
         signal.removeEventListener('abort', stop)
       }

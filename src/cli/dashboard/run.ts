@@ -7,7 +7,7 @@ import { timeLimitedCredentials } from '../../relay/credentials.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { startRelay } from '../../relay/start.ts'
 import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from '../../transport/index.ts'
-import { formatServerUri } from '../../wire/uri.ts'
+import { formatServerUri, uriProtocol } from '../../wire/uri.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes } from '../io.ts'
 import { hostCheck } from './host-check.ts'
 import { type DashboardSettings, readDashboardSettings } from './settings.ts'
@@ -70,7 +70,7 @@ async function serve(settings: DashboardSettings, io: CliIo, own: OwnRelay | und
       certificate,
       iceServers,
       relay,
-      hostCheck: hostCheck(io, () => readServersOf(iceServers())),
+      hostCheck: hostCheck(io, settings.servers.filter((uri) => uriProtocol(uri) === 'udp'), () => readServersOf(iceServers())),
       onLog: (message) => io.err(errorLine({ code: 'WARNING', message, fix: null })),
     },
   )
@@ -101,13 +101,19 @@ function pageServers({ servers, authSecret }: DashboardSettings, own: OwnRelay |
     ]
   }
   return [
-    ...(own ? entry(own.relay.urls, own.secret) : []),
+    ...(own ? entry(urlsOf(own.relay), own.secret) : []),
     ...entry(
       servers.map((uri) => formatServerUri(uri)),
       authSecret,
     ),
   ]
 }
+
+/** The relay answers STUN too, which is how a browser learns its own address. */
+const urlsOf = ({ listeners, urls }: Relay): readonly string[] => [
+  ...listeners.filter(({ protocol }) => protocol === 'udp').map(({ address }) => `stun:${formatAddress(address)}`),
+  ...urls,
+]
 
 function announcement({ url, local }: Dashboard, settings: DashboardSettings, own: OwnRelay | undefined): string {
   const { token, tokenIsNew, certificate, listen } = settings

@@ -1,0 +1,94 @@
+/** What --expect and --fail-on of the check-up can ask for, and how each came out. */
+import { expectations as natExpectations } from './expectations.ts'
+import { iceExpectations } from './ice-expectations.ts'
+import type { IceReport } from './ice-report.ts'
+import type { NatReport } from './nat-report.ts'
+
+export interface AskedFor {
+  /** Words that have to come true: those of `natcheck ice`. */
+  readonly expect: readonly string[]
+  /** Words that must not: those of `natcheck nat`, and those below, such as `no-relay` and `rtt>150`. */
+  readonly failOn: readonly string[]
+}
+
+export interface CheckedExpectation {
+  readonly flag: 'expect' | 'fail-on'
+  readonly word: string
+  /** What the word says, in words. */
+  readonly meaning: string
+  readonly ok: boolean
+}
+
+export function checkExpectations(nat: NatReport, ice: IceReport, { expect, failOn }: AskedFor): CheckedExpectation[] {
+  return [
+    ...expect.map((word): CheckedExpectation => {
+      const expectation = iceExpectations[word]
+      return { flag: 'expect', word, meaning: expectation?.meaning ?? '', ok: expectation?.met(ice) === true }
+    }),
+    ...failOn.map((word): CheckedExpectation => {
+      const condition = conditionOf(word)
+      return { flag: 'fail-on', word, meaning: condition?.meaning ?? '', ok: condition?.holds(nat, ice) !== true }
+    }),
+  ]
+}
+
+/** Can --fail-on ask for it? */
+export const isCondition = (word: string): boolean => conditionOf(word) !== undefined
+
+interface Condition {
+  readonly meaning: string
+  holds(nat: NatReport, ice: IceReport): boolean
+}
+
+const lacks =
+  (type: 'srflx' | 'relay') =>
+  (_: NatReport, ice: IceReport): boolean =>
+    iceExpectations[type]?.met(ice) !== true
+
+const plain: Readonly<Record<string, Condition>> = {
+  ...Object.fromEntries(
+    Object.entries(natExpectations).map(([word, { meaning, failed }]) => [word, { meaning, holds: failed }]),
+  ),
+  'no-relay': { meaning: 'no relay could be had', holds: lacks('relay') },
+  'no-srflx': { meaning: 'no public address was seen by a server', holds: lacks('srflx') },
+  'no-udp': {
+    meaning: 'no server answers over UDP',
+    holds: ({ servers }, ice) =>
+      !servers.some(({ ok }) => ok) && !ice.servers.some((each) => each.transport === 'udp' && each.rttMs !== null),
+  },
+  'not-proven': {
+    meaning: 'an address that a server gave was not reached',
+    holds: (_, { reachability }) => reachability.some(({ result }) => result !== 'proven'),
+  },
+}
+
+/** Those with a bound: the most of what was measured, and what counts as too much. */
+const bounded: Readonly<Record<string, { unit: string; what: string; worst(ice: IceReport): number }>> = {
+  rtt: {
+    unit: 'ms',
+    what: 'a round trip to a server or through a relay took longer than',
+    worst: ({ servers, reachability }) =>
+      Math.max(0, ...[...servers, ...reachability].flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]))),
+  },
+  loss: {
+    unit: '%',
+    what: 'packets to an address that was proven got lost, more than',
+    worst: ({ reachability }) =>
+      100 * Math.max(0, ...reachability.flatMap(({ loss, result }) => (loss === null || result !== 'proven' ? [] : [loss]))),
+  },
+}
+
+/** The words without a bound, and the forms of those with one: for help and for errors. */
+export const conditionWords: readonly string[] = [
+  ...Object.keys(plain),
+  ...Object.entries(bounded).map(([name, { unit }]) => `${name}>${unit.toUpperCase()}`),
+]
+
+function conditionOf(word: string): Condition | undefined {
+  if (Object.hasOwn(plain, word)) return plain[word]
+  const [, name = '', digits] = /^([a-z]+)>(\d{1,6}(?:\.\d{1,3})?)$/.exec(word) ?? []
+  const kind = Object.hasOwn(bounded, name) ? bounded[name] : undefined
+  if (!kind) return undefined
+  const limit = Number(digits)
+  return { meaning: `${kind.what} ${limit} ${kind.unit}`, holds: (_, ice) => kind.worst(ice) > limit }
+}
