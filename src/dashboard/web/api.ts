@@ -1,0 +1,54 @@
+/** The dashboard's own server. */
+
+export class RequestError extends Error {
+  readonly status: number
+  readonly fix: string | null
+
+  constructor(status: number, message: string, fix: string | null) {
+    super(message)
+    this.status = status
+    this.fix = fix
+  }
+}
+
+export interface Config {
+  readonly host: boolean
+  readonly relay: boolean
+}
+
+/** Rejects with a RequestError, in the server's own words where it has some. */
+async function request(path: string, method: 'GET' | 'POST' | 'DELETE' = 'GET', body?: object): Promise<unknown> {
+  let response: Response
+  try {
+    response = await fetch(path, {
+      method,
+      ...(body ? { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } } : {}),
+    })
+  } catch {
+    throw new RequestError(0, 'the dashboard does not answer', 'check that natcheck still runs')
+  }
+  if (response.status === 204) return undefined
+  const answer: unknown = await response.json().catch(() => undefined)
+  if (response.ok) return answer
+  const { error, fix } = (answer ?? {}) as { error?: string; fix?: string | null }
+  throw new RequestError(response.status, error ?? `the dashboard answers ${response.status}`, fix ?? null)
+}
+
+export const signIn = async (token: string): Promise<void> => void (await request('api/session', 'POST', { token }))
+export const fetchConfig = async (): Promise<Config> => (await request('api/config')) as Config
+export const startHostCheck = async (): Promise<void> => void (await request('api/host/check', 'POST'))
+
+export async function fetchIceServers(): Promise<readonly RTCIceServer[]> {
+  return ((await request('api/ice-servers')) as { iceServers: readonly RTCIceServer[] }).iceServers
+}
+
+export async function makeRoom(): Promise<string> {
+  return ((await request('api/rooms', 'POST')) as { room: string }).room
+}
+
+export const inviteHost = async (room: string): Promise<void> => void (await request('api/rooms/host', 'POST', { room }))
+
+export const errorText = (error: unknown): string => {
+  if (!(error instanceof RequestError)) return error instanceof Error ? error.message : String(error)
+  return error.fix === null ? error.message : `${error.message}: ${error.fix}`
+}

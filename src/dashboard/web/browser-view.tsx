@@ -1,0 +1,134 @@
+/** View 1: what this browser gathers from the configured servers, as it trickles in. */
+import type { JSX } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { explainGatheringError } from '../../report/gathering-error.ts'
+import { CandidateTable } from './candidate-table.tsx'
+import { Gathering, type GatheringError, type GatheringState } from './gathering.ts'
+import { Badge, Facts, milliseconds, Note, Panel, type Tone } from './parts.tsx'
+import { urlsOf, Waterfall } from './waterfall.tsx'
+
+const tones: Readonly<Record<string, Tone>> = {
+  complete: 'good',
+  connected: 'good',
+  completed: 'good',
+  disconnected: 'warn',
+  failed: 'bad',
+  closed: 'idle',
+  new: 'idle',
+}
+
+const StateBadge = (props: { readonly state: string }): JSX.Element => (
+  <Badge tone={tones[props.state] ?? 'warn'}>{props.state}</Badge>
+)
+
+export function BrowserView(props: { readonly iceServers: readonly RTCIceServer[] }): JSX.Element {
+  const [policy, setPolicy] = useState<RTCIceTransportPolicy>('all')
+  const [run, setRun] = useState(0)
+  const [state, setState] = useState<GatheringState | null>(null)
+  const gathering = useRef<Gathering | null>(null)
+  useEffect(() => {
+    const started = new Gathering(props.iceServers, policy, setState)
+    gathering.current = started
+    return () => started.close()
+  }, [props.iceServers, policy, run])
+  if (!state) return <p>Gathering …</p>
+  return (
+    <>
+      <Summary state={state} />
+      <Panel
+        title="Candidates as they arrive"
+        actions={
+          <>
+            <label>
+              <input
+                type="checkbox"
+                checked={policy === 'relay'}
+                onChange={({ currentTarget }) => setPolicy(currentTarget.checked ? 'relay' : 'all')}
+              />{' '}
+              relay only
+            </label>
+            <button type="button" onClick={() => setRun(run + 1)}>
+              Gather again
+            </button>
+            <button type="button" onClick={() => gathering.current?.restart()}>
+              ICE restart
+            </button>
+          </>
+        }
+      >
+        <Waterfall state={state} />
+        <CandidateTable candidates={state.candidates} />
+      </Panel>
+      {state.errors.length > 0 && <Errors errors={state.errors} />}
+      <States state={state} />
+    </>
+  )
+}
+
+function Summary(props: { readonly state: GatheringState }): JSX.Element {
+  const { candidates, errors, problem, completeAtMs, iceServers } = props.state
+  if (problem !== null) return <Note tone="bad">The browser refuses these servers: {problem}</Note>
+  const has = (type: string): boolean => candidates.some((candidate) => candidate.type === type)
+  if (completeAtMs === null) return <Note tone="idle">Gathering candidates …</Note>
+  const asked = urlsOf(iceServers)
+  const missing = [
+    ...(asked.length > 0 && !has('srflx') ? ['server-reflexive'] : []),
+    ...(asked.some((url) => url.startsWith('turn')) && !has('relay') ? ['relayed'] : []),
+  ]
+  const found = `${candidates.length} candidates in ${milliseconds(completeAtMs)}`
+  if (errors.length > 0) return <Note tone="bad">{found}, and a server that fails: see what it says below.</Note>
+  if (asked.length === 0) return <Note tone="warn">{found}. No server is configured, so these are host candidates only.</Note>
+  if (missing.length > 0) return <Note tone="warn">{`${found}, and no ${missing.join(' nor ')} one among them.`}</Note>
+  return <Note tone="good">{`${found}: this browser reaches every server.`}</Note>
+}
+
+/** The same error comes once for each local address that asked. */
+function Errors(props: { readonly errors: readonly GatheringError[] }): JSX.Element {
+  const key = ({ url, code, text }: GatheringError): string => `${url} ${code} ${text}`
+  const distinct = [...new Map(props.errors.map((error) => [key(error), error])).values()]
+  return (
+    <Panel title="What servers refuse">
+      <ul class="errors">
+        {distinct.map((error) => {
+          const { message, fix } = explainGatheringError(error.code, error.text, error.url)
+          return (
+            <li key={key(error)}>
+              <Badge tone="bad">{error.code}</Badge> <code>{error.url}</code>
+              <p>
+                <strong>{message}.</strong> To mend it: {fix}.
+              </p>
+              <p class="hint">
+                The browser says “{error.text}” after {milliseconds(error.atMs)}
+                {error.from === '' ? '' : `, asked from ${error.from}`}.
+              </p>
+            </li>
+          )
+        })}
+      </ul>
+    </Panel>
+  )
+}
+
+function States(props: { readonly state: GatheringState }): JSX.Element {
+  const { gathering, ice, connection, states, restarts } = props.state
+  return (
+    <Panel title="States">
+      <Facts
+        items={[
+          ['Gathering', <StateBadge state={gathering} />],
+          ['ICE connection', <StateBadge state={ice} />],
+          ['Connection', <StateBadge state={connection} />],
+          ['ICE restarts', String(restarts)],
+        ]}
+      />
+      <p class="hint">The page connects to itself, so that all states can be seen; nothing leaves for another peer.</p>
+      <ol class="timeline">
+        {states.map(({ atMs, of, state }) => (
+          <li key={`${of} ${state} ${atMs}`}>
+            <time>{milliseconds(atMs)}</time> {of} <strong>{state}</strong>
+          </li>
+        ))}
+      </ol>
+    </Panel>
+  )
+}
