@@ -6,12 +6,13 @@ import Type from 'typebox'
 import type { Access } from './access.ts'
 import { ApiError } from './errors.ts'
 import { Feed, type FeedEvent } from './feed.ts'
+import { HostPeer, loadPeerLibrary } from './host-peer.ts'
 import { HostChecks } from './host-checks.ts'
 import type { DashboardOptions, DashboardPorts } from './options.ts'
 import { RelayWatch } from './relay-watch.ts'
 import { Rooms } from './rooms.ts'
 import { configSchema, errorSchema, iceServersSchema, roomSchema, sessionSchema } from './schemas.ts'
-import { Seat } from './signalling.ts'
+import { refusals, Seat } from './signalling.ts'
 import type { Signal } from './signals.ts'
 
 export class DashboardState {
@@ -78,9 +79,10 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
     },
   )
 
-  api.get('/api/config', { schema: { response: { 200: configSchema, ...failures } } }, () => ({
+  api.get('/api/config', { schema: { response: { 200: configSchema, ...failures } } }, async () => ({
     host: state.host !== undefined,
     relay: state.relay !== undefined,
+    peer: (await loadPeerLibrary()) !== undefined,
   }))
 
   api.get('/api/ice-servers', { schema: { response: { 200: iceServersSchema, ...failures } } }, (_, reply) => {
@@ -91,6 +93,17 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
   api.post('/api/rooms', { schema: { response: { 201: roomSchema, ...failures } } }, async (_, reply) => {
     const room = state.rooms.create()
     if (room === undefined) throw new ApiError(503, 'there are too many rooms', 'leave some, and try again')
+    return await reply.code(201).send({ room })
+  })
+
+  api.post('/api/rooms/host', { schema: { body: roomSchema, response: { 201: roomSchema, ...failures } } }, async (request, reply) => {
+    const { room } = request.body
+    const library = await loadPeerLibrary()
+    if (!library) throw new ApiError(501, 'this host lacks a package', 'npm install node-datachannel, and start it again')
+    const peer = new HostPeer(library, state.rooms, room, options.iceServers)
+    const others = state.rooms.join(room, peer)
+    if (typeof others === 'string') throw new ApiError(others === 'full' ? 409 : 404, refusals[others])
+    for (const other of others) other.send({ type: 'peer-joined', peer: 'host' })
     return await reply.code(201).send({ room })
   })
 

@@ -10,7 +10,10 @@ const emptyMs = 900_000
 
 /** Somebody in a room. */
 export interface Member<Message> {
+  readonly isHost: boolean
   send(message: Message): void
+  /** It is in the room no more. */
+  left?(): void
 }
 
 interface Room<Message> {
@@ -38,12 +41,12 @@ export class Rooms<Message> {
     return code
   }
 
-  /** How many were there before; or why not. */
-  join(code: string, member: Member<Message>): number | 'unknown-room' | 'full' {
+  /** Who was there before; or why not. */
+  join(code: string, member: Member<Message>): readonly Member<Message>[] | 'unknown-room' | 'full' {
     const room = this.#rooms.get(code)
     if (room === undefined) return 'unknown-room'
     if (room.members.size >= seats) return 'full'
-    const before = room.members.size
+    const before = [...room.members]
     room.expiry?.()
     room.members.add(member)
     return before
@@ -51,7 +54,9 @@ export class Rooms<Message> {
 
   leave(code: string, member: Member<Message>): void {
     const room = this.#rooms.get(code)
-    if (room?.members.delete(member) && room.members.size === 0) this.#expire(code, room)
+    if (!room?.members.delete(member)) return
+    member.left?.()
+    if (room.members.size === 0) this.#expire(code, room)
   }
 
   others(code: string, member: Member<Message>): readonly Member<Message>[] {
@@ -60,7 +65,10 @@ export class Rooms<Message> {
 
   /** Nobody has to wait for rooms that were never entered. */
   close(): void {
-    for (const { expiry } of this.#rooms.values()) expiry?.()
+    for (const { expiry, members } of this.#rooms.values()) {
+      expiry?.()
+      for (const member of members) member.left?.()
+    }
     this.#rooms.clear()
   }
 

@@ -10,9 +10,10 @@ export const errorSchema: TObject<{ error: TString; fix: TUnion<[TString, TNull]
 
 export const sessionSchema: TObject<{ token: TString }> = Type.Object({ token: Type.String({ maxLength: 1000 }) }, closed)
 
-export const configSchema: TObject<{ host: TBoolean; relay: TBoolean }> = Type.Object({
+export const configSchema: TObject<{ host: TBoolean; relay: TBoolean; peer: TBoolean }> = Type.Object({
   host: Type.Boolean({ description: 'It can check the host it runs on.' }),
   relay: Type.Boolean({ description: 'It watches a relay.' }),
+  peer: Type.Boolean({ description: 'Its host can be a peer: node-datachannel is installed.' }),
 })
 
 export const iceServersSchema: TObject<{
@@ -30,5 +31,5 @@ export const iceServersSchema: TObject<{
 })
 
 export const roomSchema: TObject<{ room: TString }> = Type.Object({
-  room: Type.String({ description: '128 random bits. Whoever knows it may join.' }),
+  room: Type.String({ maxLength: 64, description: '128 random bits. Whoever knows it may join.' }),
 })

@@ -3,7 +3,7 @@ import type { WebSocket } from '@fastify/websocket'
 import { after, type Cancel, type Clock, elapsed, type Instant } from '../core/index.ts'
 import type { PageIceServer } from './options.ts'
 import type { Member, Rooms } from './rooms.ts'
-import { readSignal, type RoomSignal, type Signal } from './signals.ts'
+import { type PeerKind, readSignal, type RoomSignal, type Signal } from './signals.ts'
 
 /** A socket that has not named its room by then is nobody's. */
 const joinMs = 5000
@@ -21,15 +21,18 @@ export interface SignallingOptions {
   readonly iceServers: () => readonly PageIceServer[]
 }
 
-const refusals = {
+export const refusals: Readonly<Record<Extract<RoomSignal, { type: 'refused' }>['why'], string>> = {
   'unknown-room': 'this room does not exist, or has been empty for too long: make a new one',
   full: 'two are in this room already: make a new one',
   'bad-message': 'this message is none that signalling knows',
   'too-fast': 'too many messages at once',
-} as const
+}
+
+export const kindOf = ({ isHost }: Member<Signal>): PeerKind => (isHost ? 'host' : 'browser')
 
 /** One browser's seat. */
 export class Seat implements Member<Signal> {
+  readonly isHost = false
   readonly #socket: WebSocket
   readonly #options: SignallingOptions
   #room: string | undefined
@@ -68,13 +71,14 @@ export class Seat implements Member<Signal> {
   #join(code: string): void {
     if (this.#room !== undefined) return this.#refuse('bad-message')
     const { rooms, iceServers } = this.#options
-    const before = rooms.join(code, this)
-    if (typeof before === 'string') return this.#refuse(before)
+    const others = rooms.join(code, this)
+    if (typeof others === 'string') return this.#refuse(others)
     this.#room = code
     this.#timer()
     this.#ping()
-    this.send({ type: 'joined', polite: before > 0, alone: before === 0, iceServers: iceServers() })
-    for (const other of rooms.others(code, this)) other.send({ type: 'peer-joined' })
+    const [other] = others
+    this.send({ type: 'joined', polite: other !== undefined, peer: other ? kindOf(other) : null, iceServers: iceServers() })
+    other?.send({ type: 'peer-joined', peer: kindOf(this) })
   }
 
   #leave(): void {

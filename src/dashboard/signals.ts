@@ -41,12 +41,15 @@ export type RoomSignal =
   | {
       readonly type: 'joined'
       readonly polite: boolean
-      readonly alone: boolean
+      /** null: nobody is there yet. */
+      readonly peer: PeerKind | null
       readonly iceServers: readonly PageIceServer[]
     }
-  | { readonly type: 'peer-joined' }
+  | { readonly type: 'peer-joined'; readonly peer: PeerKind }
   | { readonly type: 'peer-left' }
   | { readonly type: 'refused'; readonly why: 'unknown-room' | 'full' | 'bad-message' | 'too-fast'; readonly message: string }
+
+export type PeerKind = 'browser' | 'host'
 
 export type Signal = PeerSignal | RoomSignal
 

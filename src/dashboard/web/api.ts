@@ -14,6 +14,8 @@ export class RequestError extends Error {
 export interface Config {
   readonly host: boolean
   readonly relay: boolean
+  /** The host can be a peer. */
+  readonly peer: boolean
 }
 
 /** Rejects with a RequestError, in the server's own words where it has some. */

@@ -3,7 +3,10 @@ import { type JSX, render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { type Config, errorText, fetchConfig, fetchIceServers, RequestError, signIn } from './api.ts'
 import { BrowserView } from './browser-view.tsx'
+import { ConnectionView } from './connection-view.tsx'
+import { type Live, useLive } from './live.ts'
 import { Note } from './parts.tsx'
+import { RelayView } from './relay-view.tsx'
 
 interface Loaded {
   readonly config: Config
@@ -13,11 +16,13 @@ interface Loaded {
 interface View {
   readonly hash: string
   readonly name: string
-  readonly show: (loaded: Loaded) => JSX.Element
+  readonly show: (loaded: Loaded, live: Live) => JSX.Element
 }
 
 const views: readonly [View, ...View[]] = [
   { hash: 'browser', name: 'This browser', show: ({ iceServers }) => <BrowserView iceServers={iceServers} /> },
+  { hash: 'connection', name: 'Connection', show: ({ config }) => <ConnectionView config={config} /> },
+  { hash: 'relay', name: 'Relay', show: ({ config }, { relay }) => <RelayView samples={relay} isWatched={config.relay} /> },
 ]
 
 const viewOfHash = (): View => views.find(({ hash }) => location.hash.startsWith(`#${hash}`)) ?? views[0]
@@ -26,6 +31,7 @@ function App(): JSX.Element {
   const [view, setView] = useState(viewOfHash)
   const [loaded, setLoaded] = useState<Loaded | null>(null)
   const [error, setError] = useState<unknown>(null)
+  const live = useLive(loaded !== null)
   const load = async (): Promise<void> => {
     try {
       const token = /^#token=(.+)$/.exec(location.hash)?.[1]
@@ -71,12 +77,13 @@ function App(): JSX.Element {
         </div>
       </header>
       <main id="main" tabIndex={-1}>
+        {!live.isConnected && <Note tone="bad">The dashboard does not answer: check that natcheck still runs.</Note>}
         {error instanceof RequestError && error.status === 401 ? (
           <SignIn onDone={load} />
         ) : error !== null ? (
           <Note tone="bad">{errorText(error)}</Note>
         ) : (
-          loaded && view.show(loaded)
+          loaded && view.show(loaded, live)
         )}
       </main>
     </>

@@ -1,0 +1,235 @@
+/** One side of a real connection: signalling, perfect negotiation (W3C WebRTC §10.7), and what is measured. */
+import type { PeerKind, Signal } from '../signals.ts'
+import { Bulk, type Measured, Prober } from './measuring.ts'
+import { type Pair, selectedPair } from './pair.ts'
+
+export interface PeerSample extends Measured {
+  readonly bitsPerSecond: number | null
+}
+
+export interface PeerState {
+  readonly phase: 'joining' | 'waiting' | 'negotiating' | 'open' | 'ended'
+  /** Why it ended. */
+  readonly problem: string | null
+  readonly ice: string
+  readonly connection: string
+  readonly pair: Pair | null
+  /** One a second, the newest last. */
+  readonly samples: readonly PeerSample[]
+  readonly isMeasuring: boolean
+  readonly relayOnly: boolean
+  readonly restarts: number
+}
+
+export const keptSamples = 120
+const throughputSeconds = 5
+
+export class Peer {
+  readonly #onChange: (state: PeerState) => void
+  readonly #socket: WebSocket
+  readonly #timer: ReturnType<typeof setInterval>
+  #iceServers: RTCIceServer[] = []
+  #polite = false
+  #peer: PeerKind | undefined
+  #connection: RTCPeerConnection | undefined
+  #prober: Prober | undefined
+  #bulk: Bulk | undefined
+  #makingOffer = false
+  #ignoringOffer = false
+  #bitsPerSecond: number | null = null
+  #state: PeerState
+
+  constructor(room: string, relayOnly: boolean, onChange: (state: PeerState) => void) {
+    this.#onChange = onChange
+    this.#state = {
+      phase: 'joining',
+      problem: null,
+      ice: 'new',
+      connection: 'new',
+      pair: null,
+      samples: [],
+      isMeasuring: false,
+      relayOnly,
+      restarts: 0,
+    }
+    const url = new URL('api/signal', location.href)
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+    this.#socket = new WebSocket(url)
+    this.#socket.addEventListener('open', () => this.#socket.send(JSON.stringify({ type: 'join', room })))
+    this.#socket.addEventListener('message', ({ data }) => void this.#onSignal(JSON.parse(String(data)) as Signal))
+    this.#socket.addEventListener('close', () => this.#onSocketClosed())
+    this.#timer = setInterval(() => void this.#sample(), 1000)
+  }
+
+  /** Own candidates are relayed ones from here on; or all again. Takes an ICE restart. */
+  setRelayOnly(relayOnly: boolean): void {
+    this.#set({ relayOnly })
+    this.#connection?.setConfiguration(this.#configuration())
+    this.restart()
+  }
+
+  restart(): void {
+    if (!this.#connection) return
+    this.#set({ restarts: this.#state.restarts + 1 })
+    // The host's library can't restart ICE: the connection is made anew.
+    if (this.#peer === 'host') this.#connect()
+    else this.#connection.restartIce()
+  }
+
+  measureThroughput(): void {
+    if (!this.#bulk || this.#state.phase !== 'open' || this.#state.isMeasuring) return
+    this.#set({ isMeasuring: true })
+    this.#bulk.run(throughputSeconds)
+    setTimeout(() => {
+      this.#bitsPerSecond = null
+      this.#set({ isMeasuring: false })
+    }, throughputSeconds * 1000)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#drop()
+    this.#socket.close()
+  }
+
+  #configuration(): RTCConfiguration {
+    return { iceServers: this.#iceServers, iceTransportPolicy: this.#state.relayOnly ? 'relay' : 'all' }
+  }
+
+  async #onSignal(signal: Signal): Promise<void> {
+    switch (signal.type) {
+      case 'joined':
+        this.#iceServers = signal.iceServers.map((server) => ({ ...server, urls: [...server.urls] }))
+        this.#polite = signal.polite
+        this.#set({ phase: 'waiting' })
+        if (signal.peer !== null) this.#meet(signal.peer)
+        return
+      case 'peer-joined':
+        return this.#meet(signal.peer)
+      case 'peer-left':
+        this.#drop()
+        return this.#set({ phase: 'waiting', pair: null })
+      case 'refused':
+        return this.#set({ phase: 'ended', problem: signal.message })
+      case 'offer':
+      case 'answer':
+        return await this.#onDescription(signal)
+      case 'candidate':
+        if (signal.candidate === null) return
+        return await this.#connection
+          ?.addIceCandidate({ ...signal, candidate: signal.candidate })
+          .catch((error: unknown) => this.#ignoringOffer || this.#fail(error))
+          .then(() => undefined)
+    }
+  }
+
+  #meet(peer: PeerKind): void {
+    this.#peer = peer
+    this.#connect()
+  }
+
+  #connect(): void {
+    this.#drop()
+    let connection: RTCPeerConnection
+    try {
+      connection = new RTCPeerConnection(this.#configuration())
+    } catch (error) {
+      return this.#fail(error)
+    }
+    this.#connection = connection
+    this.#set({ phase: 'negotiating', pair: null })
+    connection.addEventListener('negotiationneeded', () => void this.#offer(connection))
+    connection.addEventListener('icecandidate', ({ candidate }) => {
+      if (!candidate) return
+      const { candidate: line, sdpMid, sdpMLineIndex } = candidate
+      this.#send({ type: 'candidate', candidate: line, sdpMid, sdpMLineIndex })
+    })
+    connection.addEventListener('iceconnectionstatechange', () => this.#set({ ice: connection.iceConnectionState }))
+    connection.addEventListener('connectionstatechange', () => {
+      this.#set({ connection: connection.connectionState })
+      // The way is gone, the peer may still be there.
+      if (connection.connectionState === 'failed') this.restart()
+    })
+    this.#openChannels(connection)
+  }
+
+  /** Both sides open the same two, so that neither has to wait for the other's. */
+  #openChannels(connection: RTCPeerConnection): void {
+    const probes = connection.createDataChannel('probe', { negotiated: true, id: 0, ordered: false, maxRetransmits: 0 })
+    const bulk = connection.createDataChannel('bulk', { negotiated: true, id: 1 })
+    this.#prober = new Prober(probes)
+    this.#bulk = new Bulk(bulk, (rate) => (this.#bitsPerSecond = rate))
+    bulk.addEventListener('open', () => {
+      this.#set({ phase: 'open' })
+      void this.#sample()
+    })
+  }
+
+  async #offer(connection: RTCPeerConnection): Promise<void> {
+    try {
+      this.#makingOffer = true
+      await connection.setLocalDescription()
+      this.#sendDescription(connection)
+    } catch (error) {
+      if (connection.signalingState !== 'closed') this.#fail(error)
+    } finally {
+      this.#makingOffer = false
+    }
+  }
+
+  async #onDescription(description: { readonly type: 'offer' | 'answer'; readonly sdp: string }): Promise<void> {
+    const connection = this.#connection
+    if (!connection) return
+    try {
+      const collides = description.type === 'offer' && (this.#makingOffer || connection.signalingState !== 'stable')
+      this.#ignoringOffer = collides && !this.#polite
+      if (this.#ignoringOffer) return
+      await connection.setRemoteDescription(description)
+      if (description.type !== 'offer') return
+      await connection.setLocalDescription()
+      this.#sendDescription(connection)
+    } catch (error) {
+      if (connection.signalingState !== 'closed') this.#fail(error)
+    }
+  }
+
+  #sendDescription({ localDescription }: RTCPeerConnection): void {
+    if (localDescription?.type !== 'offer' && localDescription?.type !== 'answer') return
+    this.#send({ type: localDescription.type, sdp: localDescription.sdp })
+  }
+
+  #send(signal: Signal): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(signal))
+  }
+
+  #onSocketClosed(): void {
+    if (this.#state.problem !== null) return
+    // Peers that are connected need no signalling until one of them restarts.
+    const problem = 'the dashboard has closed the signalling connection: load the page again'
+    if (this.#state.phase === 'open') this.#set({ problem })
+    else this.#set({ phase: 'ended', problem })
+  }
+
+  #drop(): void {
+    this.#prober?.stop()
+    this.#connection?.close()
+    this.#connection = undefined
+    this.#bulk = undefined
+  }
+
+  async #sample(): Promise<void> {
+    if (!this.#connection || !this.#prober || this.#state.phase !== 'open') return
+    const pair = await selectedPair(this.#connection).catch(() => null)
+    const sample = { ...this.#prober.measured, bitsPerSecond: this.#bitsPerSecond }
+    this.#set({ pair, samples: [...this.#state.samples, sample].slice(-keptSamples) })
+  }
+
+  #fail(error: unknown): void {
+    this.#set({ problem: error instanceof Error ? error.message : String(error) })
+  }
+
+  #set(change: Partial<PeerState>): void {
+    this.#state = { ...this.#state, ...change }
+    this.#onChange(this.#state)
+  }
+}
