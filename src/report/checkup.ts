@@ -3,8 +3,8 @@ import { analyseFamily } from '../probe/nat/index.ts'
 import { type Advice, adviceItems } from './advice.ts'
 import { type AskedFor, type CheckedExpectation, checkExpectations } from './checkup-expectations.ts'
 import { judge } from './checkup-verdict.ts'
-import type { IceFinding, IceReport } from './ice-report.ts'
-import { hasMeasured, type NatReport, type ReportError } from './nat-report.ts'
+import { type IceFinding, type IceReport, iceErrorReport } from './ice-report.ts'
+import { errorReport, hasMeasured, type NatReport, type ReportError } from './nat-report.ts'
 import { drawPath, type PathHop } from './path.ts'
 import { type RelayState, relayState } from './relay-state.ts'
 import { decisive, verdictsOf } from './verdict.ts'
@@ -85,6 +85,17 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
   }
 }
 
+/** The document of a run that never came to measure: the same fields, and the error. */
+export const checkupErrorReport = (startedAt: string, error: ReportError): CheckupReport => ({
+  ...buildCheckup(errorReport(startedAt, error), iceErrorReport(startedAt, error), {
+    serversFrom: 'configured',
+    expect: [],
+    failOn: [],
+  }),
+  verdict: { kind: 'unknown', summary: error.message },
+  error,
+})
+
 const ranks = { error: 0, warning: 1, hint: 2 } as const
 
 /** An answer that never came may be the network's doing; everything else is an answer of its own. */
@@ -145,12 +156,18 @@ function natFindings(nat: NatReport, relay: RelayState, options: CheckupOptions)
 const asFinding = ({ code, subject, message, fix }: Advice): Omit<CheckupFinding, 'severity'> => ({
   code,
   subject: subject ?? (ofNetwork.has(code) ? 'network' : 'NAT'),
-  message: subject === undefined ? message : message,
+  message,
   fix,
 })
 
 /** Advice to get what is there. */
-const needless: ReadonlySet<string> = new Set(['symmetric', 'arbitrary-pooling', 'udp-blocked', 'fallback', 'ipv6-only'])
+const needless: ReadonlySet<string> = new Set([
+  'symmetric',
+  'arbitrary-pooling',
+  'udp-blocked',
+  'fallback',
+  'ipv6-only',
+])
 /** What would be better still, beside a relay. */
 const answered: ReadonlySet<string> = new Set(['symmetric-router', 'arbitrary-pooling-carrier', 'udp-blocked-firewall'])
 

@@ -84,7 +84,9 @@ function serverHops(nat: NatReport, ice: IceReport, family: 4 | 6): readonly Pat
 export function pathLine(hops: readonly PathHop[]): string {
   const isServer = ({ kind }: PathHop): boolean => kind === 'stun' || kind === 'turn'
   const ends = hops.filter(isServer).map(wordsOf)
-  return [...hops.filter((hop) => !isServer(hop)).map(wordsOf), ...(ends.length > 0 ? [ends.join(' and ')] : [])].join(' → ')
+  return [...hops.filter((hop) => !isServer(hop)).map(wordsOf), ...(ends.length > 0 ? [ends.join(' and ')] : [])].join(
+    ' → ',
+  )
 }
 
 /** More than two addresses make no line; the report has them all. */
