@@ -4,6 +4,7 @@ import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
 import { addCheckupCommand } from './checkup/command.ts'
 import { addCompareCommand } from './compare/command.ts'
+import { addConfigCommand } from './config/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
@@ -61,7 +62,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     .addHelpText(
       'before',
       `Examples:
-  natcheck                the check-up: what works, what doesn't, why, what to change
+  natcheck                the check-up: what works, and what to change if not
   natcheck doctor --help  its options, and what leaves your machine
   natcheck --ice-servers servers.json
                           the same with what your web application uses
@@ -93,6 +94,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addCredentialsCommand(program, async (flags) => {
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
+  })
+  addConfigCommand(program, async (flags) => {
+    const { configCommand } = await import('./config/run.ts')
+    setExitCode(await configCommand(flags, io))
   })
   program
     .command('schema')
@@ -154,6 +159,8 @@ async function errorDocument(command: string | undefined, startedAt: string, err
       return (await import('./relay/announce.ts')).failedDocument(error)
     case 'compare':
       return (await import('../report/compare/report.ts')).compareError(error)
+    case 'config':
+      return { schemaVersion: 1, command: 'config', file: null, settings: [], servers: null, error }
     default:
       return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
   }

@@ -40,17 +40,16 @@ interface Condition {
   holds(nat: NatReport, ice: IceReport): boolean
 }
 
-const lacks =
-  (type: 'srflx' | 'relay') =>
-  (_: NatReport, ice: IceReport): boolean =>
-    iceExpectations[type]?.met(ice) !== true
-
 const plain: Readonly<Record<string, Condition>> = {
   ...Object.fromEntries(
     Object.entries(natExpectations).map(([word, { meaning, failed }]) => [word, { meaning, holds: failed }]),
   ),
-  'no-relay': { meaning: 'no relay could be had', holds: lacks('relay') },
-  'no-srflx': { meaning: 'no public address was seen by a server', holds: lacks('srflx') },
+  'no-relay': { meaning: 'no relay could be had', holds: (_, ice) => iceExpectations['relay']?.met(ice) !== true },
+  'no-srflx': {
+    meaning: 'no server told the address that it sees',
+    // Where nothing translates, that is a host candidate's, and no other is made of it.
+    holds: (_, { servers }) => servers.every(({ mapped }) => mapped === null),
+  },
   'no-udp': {
     meaning: 'no server answers over UDP',
     holds: ({ servers }, ice) =>

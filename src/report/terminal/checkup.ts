@@ -64,8 +64,8 @@ function family(page: Page, name: string, nat: FamilyReport | null): void {
   if (mapped === null) return page.row('warn', name, `no answer over UDP: ${mapping.why}`, labelWidth)
   const words = [
     behindNat === true ? `behind a NAT as ${mapped}` : behindNat === false ? `${mapped}, no NAT` : mapped,
-    ...(mapping.value === 'none' ? [] : [`${mapping.value ?? 'unclear'} mapping`]),
-    `${filtering.value ?? 'unclear'} filtering`,
+    ...(mapping.value === 'none' ? [] : [mapping.value === null ? 'mapping not clear' : `${mapping.value} mapping`]),
+    filtering.value === null ? 'filtering not clear' : `${filtering.value} filtering`,
   ]
   const isDependent = mapping.value === 'address-dependent' || mapping.value === 'address-and-port-dependent'
   page.row(isDependent || mapping.value === null ? 'warn' : 'good', name, words.join(', '), labelWidth)
