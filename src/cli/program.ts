@@ -11,7 +11,6 @@ import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCo
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
 import type { ReportError } from '../report/nat-report.ts'
-import { listed } from '../report/words.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -102,10 +101,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   program
     .command('schema')
     .description('print the JSON Schema of a report')
-    .argument('<report>', `which report: ${listed(Object.keys(schemas))}`)
+    .argument('<report>', `which report: ${Object.keys(schemas).join(', ')}`)
     .action(async (name: string) => {
       const load = Object.hasOwn(schemas, name) ? schemas[name] : undefined
-      if (!load) throw usage(`there is no report "${name}"`, `it takes ${listed(Object.keys(schemas))}`)
+      if (!load) throw usage(`there is no report "${name}"`, `it takes ${Object.keys(schemas).join(', ')}`)
       await io.out(`${JSON.stringify(await load(), null, 2)}\n`)
     })
   return program

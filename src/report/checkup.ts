@@ -59,6 +59,8 @@ export interface CheckupReport {
 
 export interface CheckupOptions extends AskedFor {
   readonly serversFrom: CheckupReport['serversFrom']
+  /** Of the two together, name lookups included. */
+  readonly durationMs: number
 }
 
 /** Pure: the same two reports give the same check-up. */
@@ -71,7 +73,7 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
     schemaVersion: checkupSchemaVersion,
     command: 'checkup',
     startedAt: nat.startedAt < ice.startedAt ? nat.startedAt : ice.startedAt,
-    durationMs: Math.max(nat.durationMs, ice.durationMs),
+    durationMs: options.durationMs,
     serversFrom: options.serversFrom,
     verdict: judge(nat, relay, sorted),
     path: drawPath(nat, ice),
@@ -89,6 +91,7 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
 export const checkupErrorReport = (startedAt: string, error: ReportError): CheckupReport => ({
   ...buildCheckup(errorReport(startedAt, error), iceErrorReport(startedAt, error), {
     serversFrom: 'configured',
+    durationMs: 0,
     expect: [],
     failOn: [],
   }),
@@ -146,7 +149,7 @@ function natFindings(nat: NatReport, relay: RelayState, options: CheckupOptions)
   if (!hasMeasured(nat) && options.serversFrom === 'configured') return []
   const hasRelay = relay.working.length > 0
   return adviceItems(best, verdicts).flatMap((advice): CheckupFinding[] => {
-    if (hasRelay && needless.has(advice.code)) return []
+    if (hasRelay ? needless.has(advice.code) : relay.tried.length > 0 && advice.code === 'fallback') return []
     const severity = hasRelay && answered.has(advice.code) ? 'hint' : severities[advice.code]
     const isPublicServer = advice.subject !== undefined && options.serversFrom === 'public'
     return [{ ...asFinding(advice), severity: isPublicServer ? 'hint' : (severity ?? 'warning') }]

@@ -24,7 +24,7 @@ export function drawPath(nat: NatReport, ice: IceReport): readonly PathHop[] {
     { kind: 'host', name: 'you', addresses: local === null ? [] : [ipOf(local)] },
     ...translators(family, nat.observations),
     ...(family?.mapped ? [] : unseenBy(answering, local)),
-    ...(nat.verdict.p2p === 'blocked' ? [{ kind: 'firewall', name: 'firewall (no UDP)', addresses: [] } as const] : []),
+    ...(nat.verdict.p2p === 'blocked' ? [{ kind: 'firewall', name: 'firewall', addresses: [] } as const] : []),
     { kind: 'internet', name: 'internet', addresses: [] },
     ...ends,
   ]

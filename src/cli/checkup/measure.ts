@@ -1,5 +1,5 @@
 /** The two measurements of the check-up, side by side. */
-import { NatcheckError } from '../../core/index.ts'
+import { elapsed, NatcheckError } from '../../core/index.ts'
 import type { IceObservations, IceProgress } from '../../probe/ice/index.ts'
 import type { NatProgress } from '../../probe/nat/index.ts'
 import { bounded } from '../bounded.ts'
@@ -13,6 +13,7 @@ import type { CheckupWorld } from './world.ts'
 export interface Measured {
   readonly nat: RunRecord
   readonly ice: IceObservations
+  readonly durationMs: number
 }
 
 /** A line of --jsonl: what tells it from the report, the last line, is `event`. */
@@ -32,6 +33,7 @@ export async function measure(
   onEvent: (event: CheckupEvent) => void,
 ): Promise<Measured> {
   const startedAt = new Date(world.clock.wallTime()).toISOString()
+  const began = world.clock.now()
   const live = new LiveLine(io)
   const abort = following(signal)
   const tellNat = (progress: NatProgress): void => {
@@ -43,7 +45,8 @@ export async function measure(
       measureNatPart(settings, world, following(abort.signal), tellNat),
       gather(settings, world, following(abort.signal), (progress) => onEvent(asEvent('ice', progress))),
     ])
-    return { nat: { startedAt, ...nat, interrupted: signal.aborted, redacted: false }, ice }
+    const durationMs = Math.round(elapsed(began, world.clock.now()))
+    return { nat: { startedAt, ...nat, interrupted: signal.aborted, redacted: false }, ice, durationMs }
   } catch (error) {
     if (!signal.aborted) throw error
     throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import {
   buildCheckup,
   buildIceReport,
+  buildReport,
   type CheckupReport,
   Redactor,
   renderCheckup,
@@ -33,7 +34,7 @@ const watchMs = 5000
 /** Runs the command with the flags that were given. Throws NatcheckError; everything else ends in an exit code. */
 export async function checkupCommand(flags: Flags, io: CliIo, given?: CheckupWorld): Promise<ExitCode> {
   const reporter = readReporter(flags)
-  const settings = await readCheckupSettings(checkSources(flags, io), io.readStdin)
+  const settings = await readCheckupSettings(checkSources(flags, io), () => io.readStdin())
   const world = given ?? (await import('./world.ts')).machine()
   const interruption = new AbortController()
   const stopListening = io.onInterrupt(() => interruption.abort())
@@ -97,14 +98,17 @@ class Round {
     return await this.#finish(this.#conclude(measured))
   }
 
-  #conclude({ nat, ice }: Measured): CheckupReport {
+  #conclude({ nat, ice, durationMs }: Measured): CheckupReport {
     const redactor = this.#redactor
     const { failOn } = this.#settings
     const { expect, serversFrom } = this.#settings.ice
-    const natReport = concludeNat(nat, [], redactor)
-    const observations = redactor?.value(ice) ?? ice
-    const iceReport = buildIceReport({ startedAt: nat.startedAt, observations, redacted: redactor !== undefined })
-    return buildCheckup(natReport, iceReport, { serversFrom, expect, failOn })
+    const { startedAt } = nat
+    const redacted = redactor !== undefined
+    const natReport = this.#settings.nat
+      ? concludeNat(nat, [], redactor)
+      : buildReport({ startedAt, families: [], redacted })
+    const iceReport = buildIceReport({ startedAt, observations: redactor?.value(ice) ?? ice, redacted })
+    return buildCheckup(natReport, iceReport, { serversFrom, durationMs, expect, failOn })
   }
 
   async #finish(concluded: CheckupReport): Promise<ExitCode> {

@@ -51,7 +51,7 @@ async function effectiveServers(
   io: CliIo,
 ): Promise<Pick<ConfigReport, 'servers' | 'error'> & { exitCode: ExitCode }> {
   try {
-    const { ice } = await readCheckupSettings(from, io.readStdin)
+    const { ice } = await readCheckupSettings(from, () => io.readStdin())
     return { servers: ice.servers.map(shownServer), error: null, exitCode: exitCodes.ok }
   } catch (thrown) {
     return { servers: null, error: describeError(thrown), exitCode: exitCodeOf(thrown) }

@@ -29,10 +29,10 @@ function findingLine({ severity, subject, message, fix }: CheckupFinding): strin
   return fix === null ? line : `${line}<br>→ ${escapeText(fix)}`
 }
 
-/** Nothing that a server says may become markup, a link or a mention. */
+/** Nothing that a server says may become markup or a mention. */
 const escapeText = (text: string): string =>
   text
-    .replace(/\s+/g, ' ')
+    .replace(/[\s\p{C}]+/gu, ' ')
     .trim()
     .replace(/&/g, '&amp;')
     .replace(/</g, '&lt;')
@@ -42,7 +42,7 @@ const cell = escapeText
 
 /** A fence longer than any inside. */
 function code(text: string): string {
-  const clean = text.replace(/\s+/g, ' ')
+  const clean = text.replace(/[\s\p{C}]+/gu, ' ')
   const longest = Math.max(0, ...[...clean.matchAll(/`+/g)].map(([ticks]) => ticks.length))
   const fence = '`'.repeat(Math.max(3, longest + 1))
   return `${fence}\n${clean}\n${fence}`
