@@ -27,6 +27,8 @@ export const checkSettings = [
   'failOn',
 ] as const
 
+export type CheckSetting = (typeof checkSettings)[number]
+
 const defaultName = 'natcheck.json'
 
 /** Where the settings of a check come from. Throws BAD_FILE. */

@@ -2,13 +2,16 @@
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
+import { addCheckupCommand } from './checkup/command.ts'
 import { addCompareCommand } from './compare/command.ts'
+import { addConfigCommand } from './config/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addDashboardCommands } from './dashboard/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
+import type { ReportError } from '../report/nat-report.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -33,12 +36,12 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<ExitCo
   }
 }
 
-/** Bare `natcheck` and `natcheck --flag` run `nat`; a word that is no sub-command never does. */
+/** Bare `natcheck` and `natcheck --flag` run the check-up; a word that is no sub-command never does. */
 function withDefaultCommand(args: readonly string[]): string[] {
   const [first] = args
   const ownFlags = ['-h', '--help', '-V', '--version']
   const isDefault = first === undefined || (first.startsWith('-') && !ownFlags.includes(first))
-  return isDefault ? ['nat', ...args] : [...args]
+  return isDefault ? ['doctor', ...args] : [...args]
 }
 
 /** Help goes to `help`: commander does not wait for what it writes. */
@@ -59,14 +62,20 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     .addHelpText(
       'before',
       `Examples:
-  natcheck              the whole check-up: same as natcheck nat
-  natcheck nat --help   its options, and what leaves your machine
-  natcheck up           the same in a browser, with a relay to try
-  natcheck relay        a STUN/TURN relay on this machine, to try it
+  natcheck                the check-up: what works, and what to change if not
+  natcheck doctor --help  its options, and what leaves your machine
+  natcheck --ice-servers servers.json
+                          the same with what your web application uses
+  natcheck up             the same in a browser, with a relay to try
+  natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
-                        will these two hosts connect? from their saved reports
+                          will these two hosts connect? from their saved reports
 `,
     )
+  addCheckupCommand(program, async (flags) => {
+    const { checkupCommand } = await import('./checkup/run.ts')
+    setExitCode(await checkupCommand(flags, io))
+  })
   addNatCommand(program, async (flags) => {
     const { natCommand } = await import('./nat/run.ts')
     setExitCode(await natCommand(flags, io))
@@ -98,21 +107,28 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
   })
+  addConfigCommand(program, async (flags) => {
+    const { configCommand } = await import('./config/run.ts')
+    setExitCode(await configCommand(flags, io))
+  })
   program
     .command('schema')
     .description('print the JSON Schema of a report')
-    .argument('<report>', 'which report: nat or compare')
+    .argument('<report>', `which report: ${Object.keys(schemas).join(', ')}`)
     .action(async (name: string) => {
-      if (name !== 'nat' && name !== 'compare') {
-        throw usage(`there is no report "${name}"`, 'write natcheck schema nat or natcheck schema compare')
-      }
-      const schema =
-        name === 'nat'
-          ? (await import('../report/schema.ts')).natReportSchema
-          : (await import('../report/compare/schema.ts')).compareReportSchema
-      await io.out(`${JSON.stringify(schema, null, 2)}\n`)
+      const load = Object.hasOwn(schemas, name) ? schemas[name] : undefined
+      if (!load) throw usage(`there is no report "${name}"`, `it takes ${Object.keys(schemas).join(', ')}`)
+      await io.out(`${JSON.stringify(await load(), null, 2)}\n`)
     })
   return program
+}
+
+/** They load typebox, which is slow. */
+const schemas: Readonly<Record<string, () => Promise<object>>> = {
+  checkup: async () => (await import('../report/checkup-schema.ts')).checkupReportSchema,
+  nat: async () => (await import('../report/schema.ts')).natReportSchema,
+  ice: async () => (await import('../report/ice-schema.ts')).iceReportSchema,
+  compare: async () => (await import('../report/compare/schema.ts')).compareReportSchema,
 }
 
 /** Commander's `error: unknown option '--jsno'\n(Did you mean --json?)` in our own form. */
@@ -132,20 +148,32 @@ async function reportFailure(
 ): Promise<ExitCode> {
   const description = describeError(thrown)
   const exitCode = exitCodeOf(thrown)
-  if (args[0] === 'relay' && args.includes('--json')) {
-    const { failedDocument } = await import('./relay/announce.ts')
-    await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
-  } else if (args[0] === 'compare' && args.includes('--json')) {
-    const { compareError } = await import('../report/compare/report.ts')
-    await io.out(`${JSON.stringify(compareError(description), null, 2)}\n`).catch(() => {})
-  } else if (args.includes('--json') || args.includes('--jsonl')) {
-    const { errorReport } = await import('../report/nat-report.ts')
-    const indent = args.includes('--jsonl') ? undefined : 2
+  const isLine = args.includes('--jsonl')
+  if (isLine || args.includes('--json') || args.includes('--reporter=json')) {
+    const document = await errorDocument(withDefaultCommand(args)[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
-    await io.out(`${JSON.stringify(errorReport(startedAt, description), null, indent)}\n`).catch(() => {})
+    await io.out(`${JSON.stringify(document, null, isLine ? undefined : 2)}\n`).catch(() => {})
   }
   io.err(errorLine(description))
   if (io.env['NATCHECK_DEBUG'] && !(thrown instanceof NatcheckError) && thrown instanceof Error)
     io.err(`${thrown.stack}\n`)
   return exitCode
+}
+
+/** Of a word that is no sub-command, too: the check-up's. */
+async function errorDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
+  switch (command) {
+    case 'nat':
+      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
+    case 'ice':
+      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+    case 'relay':
+      return (await import('./relay/announce.ts')).failedDocument(error)
+    case 'compare':
+      return (await import('../report/compare/report.ts')).compareError(error)
+    case 'config':
+      return { schemaVersion: 1, command: 'config', file: null, settings: [], servers: null, error }
+    default:
+      return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
+  }
 }

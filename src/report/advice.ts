@@ -85,8 +85,8 @@ function onVerdict({ p2p, finding }: FamilyVerdict): Advice[] {
         ),
         item(
           'udp-blocked-firewall',
-          'For direct connections ask for outbound UDP to be opened in the firewall',
-          'port 3478 for STUN and TURN, 1024-65535 for media between peers',
+          'For direct connections the firewall would have to let UDP out',
+          'ask whoever runs it for port 3478 (STUN and TURN) and ports 1024-65535 (media between peers)',
         ),
       ]
     case 'unknown':

@@ -40,17 +40,16 @@ interface Condition {
   holds(nat: NatReport, ice: IceReport): boolean
 }
 
-const lacks =
-  (type: 'srflx' | 'relay') =>
-  (_: NatReport, ice: IceReport): boolean =>
-    iceExpectations[type]?.met(ice) !== true
-
 const plain: Readonly<Record<string, Condition>> = {
   ...Object.fromEntries(
     Object.entries(natExpectations).map(([word, { meaning, failed }]) => [word, { meaning, holds: failed }]),
   ),
-  'no-relay': { meaning: 'no relay could be had', holds: lacks('relay') },
-  'no-srflx': { meaning: 'no public address was seen by a server', holds: lacks('srflx') },
+  'no-relay': { meaning: 'no relay could be had', holds: (_, ice) => iceExpectations['relay']?.met(ice) !== true },
+  'no-srflx': {
+    meaning: 'no server told the address that it sees',
+    // Where nothing translates, that is a host candidate's, and no other is made of it.
+    holds: (_, { servers }) => servers.every(({ mapped }) => mapped === null),
+  },
   'no-udp': {
     meaning: 'no server answers over UDP',
     holds: ({ servers }, ice) =>
@@ -62,33 +61,59 @@ const plain: Readonly<Record<string, Condition>> = {
   },
 }
 
-/** Those with a bound: the most of what was measured, and what counts as too much. */
-const bounded: Readonly<Record<string, { unit: string; what: string; worst(ice: IceReport): number }>> = {
+/** Those with a bound: what is too much of it, or too little. */
+interface Measure {
+  /** `>`: the bound must not be exceeded; `<`: it must be reached. */
+  readonly sign: '>' | '<'
+  readonly unit: string
+  readonly meaning: string
+  /** All that was measured; empty: nothing was, which fails nothing. */
+  values(ice: IceReport): readonly number[]
+}
+
+const known = (values: readonly (number | null)[]): readonly number[] => values.filter((value) => value !== null)
+
+const millisecondsOfADay = 86_400_000
+
+const measures: Readonly<Record<string, Measure>> = {
   rtt: {
+    sign: '>',
     unit: 'ms',
-    what: 'a round trip to a server or through a relay took longer than',
-    worst: ({ servers, reachability }) =>
-      Math.max(0, ...[...servers, ...reachability].flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]))),
+    meaning: 'a round trip to a server or through a relay takes longer than',
+    values: ({ servers, reachability }) => known([...servers, ...reachability].map(({ rttMs }) => rttMs)),
   },
   loss: {
+    sign: '>',
     unit: '%',
-    what: 'packets to an address that was proven got lost, more than',
-    worst: ({ reachability }) =>
-      100 * Math.max(0, ...reachability.flatMap(({ loss, result }) => (loss === null || result !== 'proven' ? [] : [loss]))),
+    meaning: 'of the packets to a proven address more are lost than',
+    values: ({ reachability }) =>
+      known(reachability.map(({ loss, result }) => (loss === null || result !== 'proven' ? null : 100 * loss))),
+  },
+  certificate: {
+    sign: '<',
+    unit: 'days',
+    meaning: "a server's certificate is valid for less than",
+    values: ({ startedAt, servers }) =>
+      servers.flatMap(({ tls }) =>
+        tls === null ? [] : [(Date.parse(tls.validTo) - Date.parse(startedAt)) / millisecondsOfADay],
+      ),
   },
 }
 
 /** The words without a bound, and the forms of those with one: for help and for errors. */
 export const conditionWords: readonly string[] = [
   ...Object.keys(plain),
-  ...Object.entries(bounded).map(([name, { unit }]) => `${name}>${unit.toUpperCase()}`),
+  ...Object.entries(measures).map(([name, { sign, unit }]) => `${name}${sign}${unit.toUpperCase()}`),
 ]
 
 function conditionOf(word: string): Condition | undefined {
   if (Object.hasOwn(plain, word)) return plain[word]
-  const [, name = '', digits] = /^([a-z]+)>(\d{1,6}(?:\.\d{1,3})?)$/.exec(word) ?? []
-  const kind = Object.hasOwn(bounded, name) ? bounded[name] : undefined
-  if (!kind) return undefined
-  const limit = Number(digits)
-  return { meaning: `${kind.what} ${limit} ${kind.unit}`, holds: (_, ice) => kind.worst(ice) > limit }
+  const [, name = '', sign, digits] = /^([a-z]+)([<>])(\d{1,6}(?:\.\d{1,3})?)$/.exec(word) ?? []
+  const measure = Object.hasOwn(measures, name) ? measures[name] : undefined
+  if (measure?.sign !== sign || measure === undefined) return undefined
+  const bound = Number(digits)
+  return {
+    meaning: `${measure.meaning} ${bound} ${measure.unit}`,
+    holds: (_, ice) => measure.values(ice).some((value) => (sign === '>' ? value > bound : value < bound)),
+  }
 }

@@ -46,7 +46,9 @@ function whom({ nat, verdict }: NatReport): string {
 
 const phrase = ({ working, proven }: RelayState): string => {
   const over = listed((proven.length > 0 ? proven : working).map((transport) => transport.toUpperCase()))
-  return proven.length > 0 ? `your relay carries the rest, over ${over}` : `a relay was granted over ${over}, but not proven`
+  return proven.length > 0
+    ? `your relay carries the rest over ${over}`
+    : `a relay was granted over ${over}, but not proven`
 }
 
 const lack = ({ tried }: RelayState, purpose: string): string =>

@@ -3,8 +3,8 @@ import { analyseFamily } from '../probe/nat/index.ts'
 import { type Advice, adviceItems } from './advice.ts'
 import { type AskedFor, type CheckedExpectation, checkExpectations } from './checkup-expectations.ts'
 import { judge } from './checkup-verdict.ts'
-import type { IceFinding, IceReport } from './ice-report.ts'
-import { hasMeasured, type NatReport, type ReportError } from './nat-report.ts'
+import { type IceFinding, type IceReport, iceErrorReport } from './ice-report.ts'
+import { errorReport, hasMeasured, type NatReport, type ReportError } from './nat-report.ts'
 import { drawPath, type PathHop } from './path.ts'
 import { type RelayState, relayState } from './relay-state.ts'
 import { decisive, verdictsOf } from './verdict.ts'
@@ -59,6 +59,8 @@ export interface CheckupReport {
 
 export interface CheckupOptions extends AskedFor {
   readonly serversFrom: CheckupReport['serversFrom']
+  /** Of the two together, name lookups included. */
+  readonly durationMs: number
 }
 
 /** Pure: the same two reports give the same check-up. */
@@ -71,7 +73,7 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
     schemaVersion: checkupSchemaVersion,
     command: 'checkup',
     startedAt: nat.startedAt < ice.startedAt ? nat.startedAt : ice.startedAt,
-    durationMs: Math.max(nat.durationMs, ice.durationMs),
+    durationMs: options.durationMs,
     serversFrom: options.serversFrom,
     verdict: judge(nat, relay, sorted),
     path: drawPath(nat, ice),
@@ -84,6 +86,18 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
     redacted: nat.redacted || ice.redacted,
   }
 }
+
+/** The document of a run that never came to measure: the same fields, and the error. */
+export const checkupErrorReport = (startedAt: string, error: ReportError): CheckupReport => ({
+  ...buildCheckup(errorReport(startedAt, error), iceErrorReport(startedAt, error), {
+    serversFrom: 'configured',
+    durationMs: 0,
+    expect: [],
+    failOn: [],
+  }),
+  verdict: { kind: 'unknown', summary: error.message },
+  error,
+})
 
 const ranks = { error: 0, warning: 1, hint: 2 } as const
 
@@ -135,7 +149,7 @@ function natFindings(nat: NatReport, relay: RelayState, options: CheckupOptions)
   if (!hasMeasured(nat) && options.serversFrom === 'configured') return []
   const hasRelay = relay.working.length > 0
   return adviceItems(best, verdicts).flatMap((advice): CheckupFinding[] => {
-    if (hasRelay && needless.has(advice.code)) return []
+    if (hasRelay ? needless.has(advice.code) : relay.tried.length > 0 && advice.code === 'fallback') return []
     const severity = hasRelay && answered.has(advice.code) ? 'hint' : severities[advice.code]
     const isPublicServer = advice.subject !== undefined && options.serversFrom === 'public'
     return [{ ...asFinding(advice), severity: isPublicServer ? 'hint' : (severity ?? 'warning') }]
@@ -145,12 +159,18 @@ function natFindings(nat: NatReport, relay: RelayState, options: CheckupOptions)
 const asFinding = ({ code, subject, message, fix }: Advice): Omit<CheckupFinding, 'severity'> => ({
   code,
   subject: subject ?? (ofNetwork.has(code) ? 'network' : 'NAT'),
-  message: subject === undefined ? message : message,
+  message,
   fix,
 })
 
 /** Advice to get what is there. */
-const needless: ReadonlySet<string> = new Set(['symmetric', 'arbitrary-pooling', 'udp-blocked', 'fallback', 'ipv6-only'])
+const needless: ReadonlySet<string> = new Set([
+  'symmetric',
+  'arbitrary-pooling',
+  'udp-blocked',
+  'fallback',
+  'ipv6-only',
+])
 /** What would be better still, beside a relay. */
 const answered: ReadonlySet<string> = new Set(['symmetric-router', 'arbitrary-pooling-carrier', 'udp-blocked-firewall'])
 

@@ -24,7 +24,7 @@ export function drawPath(nat: NatReport, ice: IceReport): readonly PathHop[] {
     { kind: 'host', name: 'you', addresses: local === null ? [] : [ipOf(local)] },
     ...translators(family, nat.observations),
     ...(family?.mapped ? [] : unseenBy(answering, local)),
-    ...(nat.verdict.p2p === 'blocked' ? [{ kind: 'firewall', name: 'firewall (no UDP)', addresses: [] } as const] : []),
+    ...(nat.verdict.p2p === 'blocked' ? [{ kind: 'firewall', name: 'firewall', addresses: [] } as const] : []),
     { kind: 'internet', name: 'internet', addresses: [] },
     ...ends,
   ]
@@ -84,7 +84,9 @@ function serverHops(nat: NatReport, ice: IceReport, family: 4 | 6): readonly Pat
 export function pathLine(hops: readonly PathHop[]): string {
   const isServer = ({ kind }: PathHop): boolean => kind === 'stun' || kind === 'turn'
   const ends = hops.filter(isServer).map(wordsOf)
-  return [...hops.filter((hop) => !isServer(hop)).map(wordsOf), ...(ends.length > 0 ? [ends.join(' and ')] : [])].join(' → ')
+  return [...hops.filter((hop) => !isServer(hop)).map(wordsOf), ...(ends.length > 0 ? [ends.join(' and ')] : [])].join(
+    ' → ',
+  )
 }
 
 /** More than two addresses make no line; the report has them all. */

@@ -1,44 +1,40 @@
-/** The check-up of this host for the dashboard: the NAT and the candidates, side by side. */
-import type { HostCheck } from '../../dashboard/index.ts'
-import type { IceServer } from '../../probe/ice/index.ts'
-import { buildCheckup } from '../../report/checkup.ts'
-import { buildIceReport } from '../../report/index.ts'
-import { formatServerUri, type ServerUri } from '../../wire/uri.ts'
+/** The check-up of this host for the dashboard: what bare `natcheck` does, told to pages instead of a terminal. */
+import type { HostCheck, PageIceServer } from '../../dashboard/index.ts'
+import { readIceServers } from '../../probe/ice/index.ts'
+import { buildCheckup, buildIceReport, buildReport } from '../../report/index.ts'
+import { measure } from '../checkup/measure.ts'
+import { type CheckupSettings, readCheckupSettings } from '../checkup/settings.ts'
+import { machine } from '../checkup/world.ts'
 import type { CliIo } from '../io.ts'
-import { machine as iceMachine } from '../ice/world.ts'
 import { concludeNat } from '../nat/conclude.ts'
-import { measureNat } from '../nat/measure.ts'
-import { readSettings } from '../nat/settings.ts'
-import { machine as natMachine } from '../nat/world.ts'
+import { Sources } from '../sources.ts'
 
-/** Bounds the slowest run; others end as soon as nothing is open. */
-const timeoutMs = 10_000
-
-/**
- * `servers` are asked for candidates, and `stun` for the NAT; without any the public ones are, as the command does.
- */
-export function hostCheck(io: CliIo, stun: readonly ServerUri[], servers: () => readonly IceServer[]): HostCheck {
-  const serversFrom = stun.length === 0 ? 'public' : 'configured'
-  const flags = stun.length === 0 ? {} : { server: stun.map((uri) => formatServerUri(uri)) }
+/** `named` are the servers of --server, and without any the public ones are asked; `own` is the embedded relay. */
+export function hostCheck(io: CliIo, named: () => readonly PageIceServer[], own: () => readonly PageIceServer[]): HostCheck {
+  // The terminal is the operator's, not the page's.
+  const quiet: CliIo = { ...io, stderrIsTty: false }
   return {
     async run(onProgress, signal) {
-      const nat = natMachine()
-      const { clock, gather } = iceMachine()
-      const abort = new AbortController()
-      const stop = (): void => abort.abort()
-      signal.addEventListener('abort', stop)
-      const startedAt = new Date(clock.wallTime()).toISOString()
-      try {
-        const [measured, observations] = await Promise.all([
-          measureNat(nat, readSettings(flags, io), abort, onProgress),
-          gather({ servers: servers(), policy: 'all', families: [4, 6], timeoutMs, onProgress, signal: abort.signal }),
-        ])
-        const record = { startedAt, ...measured, interrupted: signal.aborted, redacted: false }
-        const ice = buildIceReport({ startedAt, observations })
-        return buildCheckup(concludeNat(record, [], undefined), ice, { serversFrom, expect: [], failOn: [] })
-      } finally {
-        signal.removeEventListener('abort', stop)
-      }
+      const settings = await settingsOf(quiet, named(), own())
+      const { nat, ice, durationMs } = await measure(settings, machine(), quiet, signal, onProgress)
+      const { startedAt } = nat
+      const natReport = settings.nat ? concludeNat(nat, [], undefined) : buildReport({ startedAt, families: [] })
+      const { serversFrom } = settings.ice
+      const asked = { serversFrom, durationMs, expect: [], failOn: [] }
+      return buildCheckup(natReport, buildIceReport({ startedAt, observations: ice }), asked)
     },
   }
+}
+
+async function settingsOf(
+  io: CliIo,
+  named: readonly PageIceServer[],
+  own: readonly PageIceServer[],
+): Promise<CheckupSettings> {
+  const flags = named.length === 0 ? {} : { iceServers: named }
+  const settings = await readCheckupSettings(new Sources(flags, { env: {}, cwd: io.cwd }, undefined, 'NATCHECK_'), () =>
+    Promise.resolve(''),
+  )
+  const servers = [...settings.ice.servers, ...(own.length === 0 ? [] : readIceServers(own))]
+  return { ...settings, ice: { ...settings.ice, servers } }
 }

@@ -2,12 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { formatAddress, scopeOf } from '../../core/index.ts'
 import { type Dashboard, embeddedRelay, type PageIceServer, prometheusRelay, startDashboard } from '../../dashboard/index.ts'
-import { readIceServers } from '../../probe/ice/index.ts'
 import { timeLimitedCredentials } from '../../relay/credentials.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { startRelay } from '../../relay/start.ts'
 import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from '../../transport/index.ts'
-import { formatServerUri, uriProtocol } from '../../wire/uri.ts'
+import { formatServerUri } from '../../wire/uri.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes } from '../io.ts'
 import { hostCheck } from './host-check.ts'
 import { type DashboardSettings, readDashboardSettings } from './settings.ts'
@@ -58,7 +57,7 @@ async function startOwnRelay({ certificate }: DashboardSettings, secret: string)
 }
 
 async function serve(settings: DashboardSettings, io: CliIo, own: OwnRelay | undefined): Promise<ExitCode> {
-  const iceServers = (): readonly PageIceServer[] => pageServers(settings, own)
+  const iceServers = (): readonly PageIceServer[] => [...ownServers(own), ...namedServers(settings)]
   const { listen, token, certificate, relayUrl } = settings
   const relay = own ? embeddedRelay(own.relay) : relayUrl && prometheusRelay(relayUrl)
   const ending = new Promise<void>((resolve) => void io.onInterrupt(resolve))
@@ -70,7 +69,11 @@ async function serve(settings: DashboardSettings, io: CliIo, own: OwnRelay | und
       certificate,
       iceServers,
       relay,
-      hostCheck: hostCheck(io, settings.servers.filter((uri) => uriProtocol(uri) === 'udp'), () => readServersOf(iceServers())),
+      hostCheck: hostCheck(
+        io,
+        () => namedServers(settings),
+        () => ownServers(own),
+      ),
       onLog: (message) => io.err(errorLine({ code: 'WARNING', message, fix: null })),
     },
   )
@@ -83,29 +86,26 @@ async function serve(settings: DashboardSettings, io: CliIo, own: OwnRelay | und
   }
 }
 
-const readServersOf = (servers: readonly PageIceServer[]): ReturnType<typeof readIceServers> =>
-  servers.length === 0 ? [] : readIceServers(servers)
+const namedServers = ({ servers, authSecret }: DashboardSettings): readonly PageIceServer[] =>
+  withCredentials(
+    servers.map((uri) => formatServerUri(uri)),
+    authSecret,
+  )
 
-/** The embedded relay's and those of --server, with credentials made now. */
-function pageServers({ servers, authSecret }: DashboardSettings, own: OwnRelay | undefined): readonly PageIceServer[] {
+const ownServers = (own: OwnRelay | undefined): readonly PageIceServer[] =>
+  own ? withCredentials(urlsOf(own.relay), own.secret) : []
+
+/** Made now, and good for an hour. */
+function withCredentials(urls: readonly string[], secret: string | undefined): readonly PageIceServer[] {
+  const isTurn = (url: string): boolean => url.startsWith('turn')
+  const turn = urls.filter(isTurn)
+  const stun = urls.filter((url) => !isTurn(url))
   const now = systemClock.wallTime()
-  const credentials = (secret: string): { username: string; credential: string } =>
-    timeLimitedCredentials({ secret, user: 'dashboard', ttlSeconds: credentialSeconds, now })
-  const entry = (urls: readonly string[], secret: string | undefined): readonly PageIceServer[] => {
-    const isTurn = (url: string): boolean => url.startsWith('turn')
-    const turn = urls.filter(isTurn)
-    const stun = urls.filter((url) => !isTurn(url))
-    return [
-      ...(stun.length > 0 ? [{ urls: stun }] : []),
-      ...(turn.length > 0 && secret !== undefined ? [{ urls: turn, ...credentials(secret) }] : []),
-    ]
-  }
+  const mint = (key: string): { username: string; credential: string } =>
+    timeLimitedCredentials({ secret: key, user: 'dashboard', ttlSeconds: credentialSeconds, now })
   return [
-    ...(own ? entry(urlsOf(own.relay), own.secret) : []),
-    ...entry(
-      servers.map((uri) => formatServerUri(uri)),
-      authSecret,
-    ),
+    ...(stun.length > 0 ? [{ urls: stun }] : []),
+    ...(turn.length > 0 && secret !== undefined ? [{ urls: turn, ...mint(secret) }] : []),
   ]
 }
 

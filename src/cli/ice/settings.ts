@@ -31,7 +31,7 @@ export async function readIceSettings(
   flags: Readonly<Record<string, unknown>>,
   io: Pick<CliIo, 'env' | 'cwd' | 'readStdin'>,
 ): Promise<IceSettings> {
-  return await iceSettingsFrom(checkSources(flags, io), io.readStdin)
+  return await iceSettingsFrom(checkSources(flags, io), () => io.readStdin())
 }
 
 /** Rejects as readIceSettings does. */

@@ -55,7 +55,7 @@ const collect = (value: string, previous: string[] | undefined): string[] => [..
 export function addNatCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
   program
     .command('nat')
-    .summary('diagnose the NAT in front of you (the default)')
+    .summary('diagnose the NAT in front of you')
     .description('Diagnose the NAT in front of you: will peers connect, and if not, why, and what to change.')
     .option('-s, --server <uri>', 'STUN server to ask, and no other; repeatable', collect)
     .option('--family <4|6|both>', 'address families to check (default: both)')

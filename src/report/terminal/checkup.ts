@@ -21,7 +21,10 @@ export function renderCheckup(
   const failed = report.expectations.filter(({ ok }) => !ok)
   if (failed.length > 0) page.blank()
   for (const { flag, word, meaning } of failed) {
-    page.marked('bad', flag === 'expect' ? `Expected and missing: ${word} (${meaning})` : `Failed on ${word}: ${meaning}`)
+    page.marked(
+      'bad',
+      flag === 'expect' ? `Expected and missing: ${word} (${meaning})` : `Failed on ${word}: ${meaning}`,
+    )
   }
   if (options.verbose !== true) return page.toString()
   return [renderNat(report.nat, style, options), renderIce(report.ice, style, options), page.toString()].join('\n')
@@ -47,8 +50,8 @@ function measured(page: Page, report: CheckupReport): void {
     page.blank()
     family(page, 'IPv4', nat.nat.ipv4)
     family(page, 'IPv6', nat.nat.ipv6)
+    candidates(page, ice)
   }
-  candidates(page, ice)
   // What nobody chose and nobody could reach is said once.
   if (path.length > 0 || serversFrom === 'configured') servers(page, report)
 }
@@ -61,8 +64,8 @@ function family(page: Page, name: string, nat: FamilyReport | null): void {
   if (mapped === null) return page.row('warn', name, `no answer over UDP: ${mapping.why}`, labelWidth)
   const words = [
     behindNat === true ? `behind a NAT as ${mapped}` : behindNat === false ? `${mapped}, no NAT` : mapped,
-    ...(mapping.value === 'none' ? [] : [`${mapping.value ?? 'unclear'} mapping`]),
-    `${filtering.value ?? 'unclear'} filtering`,
+    ...(mapping.value === 'none' ? [] : [mapping.value === null ? 'mapping not clear' : `${mapping.value} mapping`]),
+    filtering.value === null ? 'filtering not clear' : `${filtering.value} filtering`,
   ]
   const isDependent = mapping.value === 'address-dependent' || mapping.value === 'address-and-port-dependent'
   page.row(isDependent || mapping.value === null ? 'warn' : 'good', name, words.join(', '), labelWidth)
@@ -98,7 +101,8 @@ function serverWords(server: IceServerReport, index: number, { candidates: all, 
     const found = all[candidate]
     return found?.type === 'relay' && found.attempt === index
   })
-  if (relay) words.push(relay.result === 'proven' ? `relays, ${relay.received} of ${relay.sent} back` : `relay ${relay.result}`)
+  if (relay)
+    words.push(relay.result === 'proven' ? `relays, ${relay.received} of ${relay.sent} back` : `relay ${relay.result}`)
   else if (server.relayed !== null) words.push('relay granted')
   if (cause) words.push(cause.code.replaceAll('-', ' '))
   return words.join(', ') || 'no answer'

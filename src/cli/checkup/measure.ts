@@ -1,0 +1,93 @@
+/** The two measurements of the check-up, side by side. */
+import { elapsed, NatcheckError } from '../../core/index.ts'
+import type { IceObservations, IceProgress } from '../../probe/ice/index.ts'
+import type { NatProgress } from '../../probe/nat/index.ts'
+import { bounded } from '../bounded.ts'
+import type { CliIo } from '../io.ts'
+import type { RunRecord } from '../nat/conclude.ts'
+import { LiveLine } from '../nat/live.ts'
+import { measureNat } from '../nat/measure.ts'
+import type { CheckupSettings } from './settings.ts'
+import type { CheckupWorld } from './world.ts'
+
+export interface Measured {
+  readonly nat: RunRecord
+  readonly ice: IceObservations
+  readonly durationMs: number
+}
+
+/** A line of --jsonl: what tells it from the report, the last line, is `event`. */
+export type CheckupEvent = { readonly event: string; readonly command: 'nat' | 'ice' } & Readonly<
+  Record<string, unknown>
+>
+
+/** How much longer than its own bound gathering may take. */
+const graceMs = 1000
+
+/** Rejects as the probes do, and with CANCELLED or TIMEOUT. Ends early, with what is known, when `signal` is aborted. */
+export async function measure(
+  settings: CheckupSettings,
+  world: CheckupWorld,
+  io: CliIo,
+  signal: AbortSignal,
+  onEvent: (event: CheckupEvent) => void,
+): Promise<Measured> {
+  const startedAt = new Date(world.clock.wallTime()).toISOString()
+  const began = world.clock.now()
+  const live = new LiveLine(io)
+  const abort = following(signal)
+  const tellNat = (progress: NatProgress): void => {
+    live.show(progress)
+    onEvent(asEvent('nat', progress))
+  }
+  try {
+    const [nat, ice] = await Promise.all([
+      measureNatPart(settings, world, following(abort.signal), tellNat),
+      gather(settings, world, following(abort.signal), (progress) => onEvent(asEvent('ice', progress))),
+    ])
+    const durationMs = Math.round(elapsed(began, world.clock.now()))
+    return { nat: { startedAt, ...nat, interrupted: signal.aborted, redacted: false }, ice, durationMs }
+  } catch (error) {
+    if (!signal.aborted) throw error
+    throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })
+  } finally {
+    // When one of them can't be done, the other must not go on.
+    abort.abort()
+    live.clear()
+  }
+}
+
+function asEvent(command: 'nat' | 'ice', { kind, ...details }: NatProgress | IceProgress): CheckupEvent {
+  return { event: kind, command, ...details }
+}
+
+/** One that is aborted with `signal`, and may be by itself. */
+function following(signal: AbortSignal): AbortController {
+  const own = new AbortController()
+  if (signal.aborted) own.abort()
+  signal.addEventListener('abort', () => own.abort(), { once: true, signal: own.signal })
+  return own
+}
+
+type NatPart = Pick<RunRecord, 'observations' | 'selfTest'>
+
+async function measureNatPart(
+  { nat }: CheckupSettings,
+  world: CheckupWorld,
+  abort: AbortController,
+  onProgress: (event: NatProgress) => void,
+): Promise<NatPart> {
+  return nat ? await measureNat(world, nat, abort, onProgress) : { observations: [], selfTest: null }
+}
+
+async function gather(
+  { ice }: CheckupSettings,
+  world: CheckupWorld,
+  abort: AbortController,
+  onProgress: (event: IceProgress) => void,
+): Promise<IceObservations> {
+  const { servers, policy, families, timeoutMs, prove, ca } = ice
+  const { signal } = abort
+  const gathering = world.gather({ servers, policy, families, timeoutMs, prove, ca, onProgress, signal })
+  return await bounded(gathering, abort, timeoutMs + graceMs)
+}
