@@ -31,11 +31,12 @@ export class Peer {
   #iceServers: RTCIceServer[] = []
   #polite = false
   #peer: PeerKind | undefined
+  /** The remote certificate's: a new one is a new connection. */
+  #fingerprint = ''
   #connection: RTCPeerConnection | undefined
   #prober: Prober | undefined
   #bulk: Bulk | undefined
   #makingOffer = false
-  #ignoringOffer = false
   #bitsPerSecond: number | null = null
   #state: PeerState
 
@@ -61,11 +62,11 @@ export class Peer {
     this.#timer = setInterval(() => void this.#sample(), 1000)
   }
 
-  /** Own candidates are relayed ones from here on; or all again. Takes an ICE restart. */
+  /** Own candidates are relayed ones from here on; or all again. Browsers keep a way that works through an ICE restart, so
+   * the connection is made anew. */
   setRelayOnly(relayOnly: boolean): void {
     this.#set({ relayOnly })
-    this.#connection?.setConfiguration(this.#configuration())
-    this.restart()
+    if (this.#connection) this.#connect()
   }
 
   restart(): void {
@@ -116,16 +117,16 @@ export class Peer {
         return await this.#onDescription(signal)
       case 'candidate':
         if (signal.candidate === null) return
-        return await this.#connection
-          ?.addIceCandidate({ ...signal, candidate: signal.candidate })
-          .catch((error: unknown) => this.#ignoringOffer || this.#fail(error))
-          .then(() => undefined)
+        // Those of a connection that was dropped, or of an offer that was, are no loss.
+        return await this.#connection?.addIceCandidate({ ...signal, candidate: signal.candidate }).catch(() => undefined)
     }
   }
 
+  /** Who was there first begins, and the host never does: browsers that both begin lose candidates in the rollback. */
   #meet(peer: PeerKind): void {
     this.#peer = peer
-    this.#connect()
+    this.#set({ phase: 'negotiating', pair: null })
+    if (peer === 'host' || !this.#polite) this.#connect()
   }
 
   #connect(): void {
@@ -178,14 +179,19 @@ export class Peer {
   }
 
   async #onDescription(description: { readonly type: 'offer' | 'answer'; readonly sdp: string }): Promise<void> {
+    const fingerprint = /^a=fingerprint:(.*)$/m.exec(description.sdp)?.[1] ?? ''
+    const isOffer = description.type === 'offer'
+    const hasOffered = this.#makingOffer || this.#connection?.signalingState === 'have-local-offer'
+    // Of two offers that cross, the impolite side's counts.
+    if (isOffer ? hasOffered && !this.#polite : !hasOffered) return
+    // The peer has made its connection anew: this side's answers no more.
+    if (isOffer && fingerprint !== this.#fingerprint) this.#connect()
     const connection = this.#connection
     if (!connection) return
     try {
-      const collides = description.type === 'offer' && (this.#makingOffer || connection.signalingState !== 'stable')
-      this.#ignoringOffer = collides && !this.#polite
-      if (this.#ignoringOffer) return
+      this.#fingerprint = fingerprint
       await connection.setRemoteDescription(description)
-      if (description.type !== 'offer') return
+      if (!isOffer) return
       await connection.setLocalDescription()
       this.#sendDescription(connection)
     } catch (error) {
