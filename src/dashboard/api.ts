@@ -96,32 +96,45 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
     return await reply.code(201).send({ room })
   })
 
-  api.post('/api/rooms/host', { schema: { body: roomSchema, response: { 201: roomSchema, ...failures } } }, async (request, reply) => {
-    const { room } = request.body
-    const library = await loadPeerLibrary()
-    if (!library) throw new ApiError(501, 'this host lacks a package', 'npm install node-datachannel, and start it again')
-    const peer = new HostPeer(library, state.rooms, room, options.iceServers)
-    const others = state.rooms.join(room, peer)
-    if (typeof others === 'string') throw new ApiError(others === 'full' ? 409 : 404, refusals[others])
-    for (const other of others) other.send({ type: 'peer-joined', peer: 'host' })
-    return await reply.code(201).send({ room })
-  })
+  api.post(
+    '/api/rooms/host',
+    { schema: { body: roomSchema, response: { 201: roomSchema, ...failures } } },
+    async (request, reply) => {
+      const { room } = request.body
+      const library = await loadPeerLibrary()
+      if (!library)
+        throw new ApiError(501, 'this host lacks a package', 'npm install node-datachannel, and start it again')
+      const peer = new HostPeer(library, state.rooms, room, options.iceServers)
+      const others = state.rooms.join(room, peer)
+      if (typeof others === 'string') throw new ApiError(others === 'full' ? 409 : 404, refusals[others])
+      for (const other of others) other.send({ type: 'peer-joined', peer: 'host' })
+      return await reply.code(201).send({ room })
+    },
+  )
 
-  api.post('/api/host/check', { schema: { response: { 202: Type.Object({ started: Type.Boolean() }), ...failures } } }, async (_, reply) => {
-    if (!state.host) throw new ApiError(404, 'this dashboard has no check-up of its host')
-    return await reply.code(202).send({ started: state.host.start() })
-  })
+  api.post(
+    '/api/host/check',
+    { schema: { response: { 202: Type.Object({ started: Type.Boolean() }), ...failures } } },
+    async (_, reply) => {
+      if (!state.host) throw new ApiError(404, 'this dashboard has no check-up of its host')
+      return await reply.code(202).send({ started: state.host.start() })
+    },
+  )
 
-  api.get('/api/live', { schema: { description: 'Server-sent events: relay, relay-history, host, host-progress.' } }, (_, reply) => {
-    if (state.feed.isFull) throw new ApiError(503, 'too many pages watch this dashboard', 'close some')
-    reply.hijack()
-    reply.raw.writeHead(200, {
-      ...(reply.getHeaders() as Record<string, string>),
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-    })
-    state.feed.add(reply.raw, state.first)
-  })
+  api.get(
+    '/api/live',
+    { schema: { description: 'Server-sent events: relay, relay-history, host, host-progress.' } },
+    (_, reply) => {
+      if (state.feed.isFull) throw new ApiError(503, 'too many pages watch this dashboard', 'close some')
+      reply.hijack()
+      reply.raw.writeHead(200, {
+        ...(reply.getHeaders() as Record<string, string>),
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+      })
+      state.feed.add(reply.raw, state.first)
+    },
+  )
 
   api.get('/api/signal', { websocket: true, schema: { hide: true } }, (socket) => {
     new Seat(socket, { rooms: state.rooms, clock: state.ports.clock, iceServers: options.iceServers })

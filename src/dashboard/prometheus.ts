@@ -20,7 +20,11 @@ export function prometheusRelay(url: URL, fetchText: (url: URL) => Promise<strin
       const view = readRelayMetrics(parseMetrics(text))
       if (view) return view
       const what = /^\s*</.test(text) ? 'answers HTML, no metrics' : "has no relay's metrics"
-      throw unreadable(url, what, 'name the path too: coturn serves http://HOST:9641/metrics when started with --prometheus')
+      throw unreadable(
+        url,
+        what,
+        'name the path too: coturn serves http://HOST:9641/metrics when started with --prometheus',
+      )
     },
   }
 }
@@ -52,7 +56,9 @@ export function parseMetrics(text: string): readonly Sample[] {
     const value = Number(match?.[3])
     if (!match || !Number.isFinite(value)) return []
     const labels = [...(match[2] ?? '').matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)]
-    return [{ name: match[1] ?? '', labels: Object.fromEntries(labels.map(([, key = '', word = '']) => [key, word])), value }]
+    return [
+      { name: match[1] ?? '', labels: Object.fromEntries(labels.map(([, key = '', word = '']) => [key, word])), value },
+    ]
   })
 }
 
@@ -64,7 +70,9 @@ export function readRelayMetrics(samples: readonly Sample[]): RelayView | undefi
 
 const sumOf = (samples: readonly Sample[], name: string, labels: Readonly<Record<string, string>> = {}): number =>
   samples
-    .filter((sample) => sample.name === name && Object.entries(labels).every(([key, word]) => sample.labels[key] === word))
+    .filter(
+      (sample) => sample.name === name && Object.entries(labels).every(([key, word]) => sample.labels[key] === word),
+    )
     .reduce((sum, { value }) => sum + value, 0)
 
 function countsOf(samples: readonly Sample[], name: string, labels: readonly string[]): Counts {
@@ -80,7 +88,8 @@ function countsOf(samples: readonly Sample[], name: string, labels: readonly str
 function natcheckView(samples: readonly Sample[]): RelayView {
   const sum = (name: string, labels?: Readonly<Record<string, string>>): number =>
     sumOf(samples, `natcheck_relay_${name}`, labels)
-  const counts = (name: string, labels: readonly string[]): Counts => countsOf(samples, `natcheck_relay_${name}`, labels)
+  const counts = (name: string, labels: readonly string[]): Counts =>
+    countsOf(samples, `natcheck_relay_${name}`, labels)
   const traffic = (direction: string): RelayView['toPeer'] => ({
     packets: sum('relayed_packets_total', { direction }),
     bytes: sum('relayed_bytes_total', { direction }),

@@ -1,5 +1,13 @@
 /** What the API takes and gives: one schema for the types, the validation and the OpenAPI document. */
-import Type, { type TArray, type TBoolean, type TNull, type TObject, type TOptional, type TString, type TUnion } from 'typebox'
+import Type, {
+  type TArray,
+  type TBoolean,
+  type TNull,
+  type TObject,
+  type TOptional,
+  type TString,
+  type TUnion,
+} from 'typebox'
 
 const closed = { additionalProperties: false }
 
@@ -8,7 +16,10 @@ export const errorSchema: TObject<{ error: TString; fix: TUnion<[TString, TNull]
   fix: Type.Union([Type.String(), Type.Null()], { description: 'What to do about it.' }),
 })
 
-export const sessionSchema: TObject<{ token: TString }> = Type.Object({ token: Type.String({ maxLength: 1000 }) }, closed)
+export const sessionSchema: TObject<{ token: TString }> = Type.Object(
+  { token: Type.String({ maxLength: 1000 }) },
+  closed,
+)
 
 export const configSchema: TObject<{ host: TBoolean; relay: TBoolean; peer: TBoolean }> = Type.Object({
   host: Type.Boolean({ description: 'It can check the host it runs on.' }),
@@ -17,9 +28,7 @@ export const configSchema: TObject<{ host: TBoolean; relay: TBoolean; peer: TBoo
 })
 
 export const iceServersSchema: TObject<{
-  iceServers: TArray<
-    TObject<{ urls: TArray<TString>; username: TOptional<TString>; credential: TOptional<TString> }>
-  >
+  iceServers: TArray<TObject<{ urls: TArray<TString>; username: TOptional<TString>; credential: TOptional<TString> }>>
 }> = Type.Object({
   iceServers: Type.Array(
     Type.Object({

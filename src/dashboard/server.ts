@@ -49,6 +49,10 @@ export async function createDashboardApp(ports: DashboardPorts, options: Dashboa
   await app.register(helmet, helmetOptions(certificate !== undefined))
   await app.register(rateLimit, { max: requestsPerMinute, timeWindow: 60_000 })
   access.guard(app)
+  // An upgrade that was refused is answered like any request, but nobody else would close its socket.
+  app.addHook('onResponse', async (request) => {
+    if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon()
+  })
   await app.register(swagger, { openapi: { info: { title: 'natcheck dashboard', version: '1' } } })
   await app.register(websocket, { options: { maxPayload: longestMessage } })
   await app.register(serveStatic, { root: webRoot, index: 'index.html', maxAge: '1h', immutable: false })

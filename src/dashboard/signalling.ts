@@ -77,7 +77,12 @@ export class Seat implements Member<Signal> {
     this.#timer()
     this.#ping()
     const [other] = others
-    this.send({ type: 'joined', polite: other !== undefined, peer: other ? kindOf(other) : null, iceServers: iceServers() })
+    this.send({
+      type: 'joined',
+      polite: other !== undefined,
+      peer: other ? kindOf(other) : null,
+      iceServers: iceServers(),
+    })
     other?.send({ type: 'peer-joined', peer: kindOf(this) })
   }
 

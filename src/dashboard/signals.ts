@@ -47,7 +47,11 @@ export type RoomSignal =
     }
   | { readonly type: 'peer-joined'; readonly peer: PeerKind }
   | { readonly type: 'peer-left' }
-  | { readonly type: 'refused'; readonly why: 'unknown-room' | 'full' | 'bad-message' | 'too-fast'; readonly message: string }
+  | {
+      readonly type: 'refused'
+      readonly why: 'unknown-room' | 'full' | 'bad-message' | 'too-fast'
+      readonly message: string
+    }
 
 export type PeerKind = 'browser' | 'host'
 

@@ -3,12 +3,20 @@ import type { Explanation } from './causes.ts'
 
 /** `text` is the browser's own, which is all that tells one 701 from another. */
 export function explainGatheringError(code: number, text: string, url: string): Explanation {
-  return responses[code] ?? (code === 701 ? unreached(text, url) : { message: `the server answers ${code} ${text}`.trim(), fix: "look in the server's log for the reason" })
+  return (
+    responses[code] ??
+    (code === 701
+      ? unreached(text, url)
+      : { message: `the server answers ${code} ${text}`.trim(), fix: "look in the server's log for the reason" })
+  )
 }
 
 /** Error responses of STUN and TURN. RFC 8489 §14.8, RFC 8656 §18.13 */
 const responses: Readonly<Record<number, Explanation>> = {
-  300: { message: 'the server sends clients elsewhere, and browsers do not follow', fix: 'name the other server in iceServers' },
+  300: {
+    message: 'the server sends clients elsewhere, and browsers do not follow',
+    fix: 'name the other server in iceServers',
+  },
   400: { message: 'the server calls the request malformed', fix: 'check that it is a TURN server of today (RFC 8656)' },
   401: {
     message: 'the server refuses the user name or password',
@@ -25,11 +33,26 @@ const responses: Readonly<Record<number, Explanation>> = {
 }
 
 const unreached = (text: string, url: string): Explanation => {
-  if (/lookup|resolv|dns/i.test(text)) return { message: 'the name of the server can not be looked up', fix: 'check the spelling, and that it exists in DNS' }
-  if (/tls|ssl|certificate/i.test(text)) return { message: 'the TLS handshake failed', fix: 'check the certificate: name, chain and date' }
-  if (/^turns:/.test(url)) return { message: 'no TLS connection to the server', fix: 'check that it listens there, that a firewall lets the port through, and its certificate' }
+  if (/lookup|resolv|dns/i.test(text))
+    return {
+      message: 'the name of the server can not be looked up',
+      fix: 'check the spelling, and that it exists in DNS',
+    }
+  if (/tls|ssl|certificate/i.test(text))
+    return { message: 'the TLS handshake failed', fix: 'check the certificate: name, chain and date' }
+  if (/^turns:/.test(url))
+    return {
+      message: 'no TLS connection to the server',
+      fix: 'check that it listens there, that a firewall lets the port through, and its certificate',
+    }
   const isTcp = /transport=tcp/.test(url)
   return isTcp
-    ? { message: 'no TCP connection to the server', fix: 'check that it listens there, and that a firewall lets the port through' }
-    : { message: 'the server does not answer over UDP', fix: 'check that it runs, and that UDP to its port is let through; offer it over TLS on port 443 too' }
+    ? {
+        message: 'no TCP connection to the server',
+        fix: 'check that it listens there, and that a firewall lets the port through',
+      }
+    : {
+        message: 'the server does not answer over UDP',
+        fix: 'check that it runs, and that UDP to its port is let through; offer it over TLS on port 443 too',
+      }
 }

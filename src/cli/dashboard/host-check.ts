@@ -10,7 +10,11 @@ import { concludeNat } from '../nat/conclude.ts'
 import { Sources } from '../sources.ts'
 
 /** `named` are the servers of --server, and without any the public ones are asked; `own` is the embedded relay. */
-export function hostCheck(io: CliIo, named: () => readonly PageIceServer[], own: () => readonly PageIceServer[]): HostCheck {
+export function hostCheck(
+  io: CliIo,
+  named: () => readonly PageIceServer[],
+  own: () => readonly PageIceServer[],
+): HostCheck {
   // The terminal is the operator's, not the page's.
   const quiet: CliIo = { ...io, stderrIsTty: false }
   return {

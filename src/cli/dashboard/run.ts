@@ -1,7 +1,13 @@
 /** What `natcheck up` and `natcheck dashboard` do: the parts together, the URL on the first line, and an orderly end. */
 import { randomBytes } from 'node:crypto'
 import { formatAddress, scopeOf } from '../../core/index.ts'
-import { type Dashboard, embeddedRelay, type PageIceServer, prometheusRelay, startDashboard } from '../../dashboard/index.ts'
+import {
+  type Dashboard,
+  embeddedRelay,
+  type PageIceServer,
+  prometheusRelay,
+  startDashboard,
+} from '../../dashboard/index.ts'
 import { timeLimitedCredentials } from '../../relay/credentials.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { startRelay } from '../../relay/start.ts'
@@ -119,10 +125,16 @@ function announcement({ url, local }: Dashboard, settings: DashboardSettings, ow
   const { token, tokenIsNew, certificate, listen } = settings
   const lines = [tokenIsNew ? `${url}#token=${token ?? ''}` : url]
   lines.push('', '✓ The dashboard is up. Open the URL in a browser; Ctrl+C ends it.')
-  if (own) lines.push('  A STUN/TURN relay runs beside it, for this machine only:', ...own.relay.urls.map((each) => `    ${each}`))
+  if (own)
+    lines.push(
+      '  A STUN/TURN relay runs beside it, for this machine only:',
+      ...own.relay.urls.map((each) => `    ${each}`),
+    )
   if (tokenIsNew) lines.push('  The token in the URL is shown this once; --token-file keeps one.')
   if (certificate === undefined && scopeOf(listen.ip) !== 'loopback') {
-    lines.push(`  ! ${formatAddress(local)} is served without TLS: the token can be read on the way. Give --cert and --key.`)
+    lines.push(
+      `  ! ${formatAddress(local)} is served without TLS: the token can be read on the way. Give --cert and --key.`,
+    )
   }
   return `${lines.join('\n')}\n`
 }

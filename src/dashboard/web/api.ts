@@ -48,7 +48,8 @@ export async function makeRoom(): Promise<string> {
   return ((await request('api/rooms', 'POST')) as { room: string }).room
 }
 
-export const inviteHost = async (room: string): Promise<void> => void (await request('api/rooms/host', 'POST', { room }))
+export const inviteHost = async (room: string): Promise<void> =>
+  void (await request('api/rooms/host', 'POST', { room }))
 
 export const errorText = (error: unknown): string => {
   if (!(error instanceof RequestError)) return error instanceof Error ? error.message : String(error)

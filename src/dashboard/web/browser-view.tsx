@@ -1,10 +1,10 @@
 /** View 1: what this browser gathers from the configured servers, as it trickles in. */
 import type { JSX } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
 import { explainGatheringError } from '../../report/gathering-error.ts'
 import { CandidateTable } from './candidate-table.tsx'
-import { Gathering, type GatheringError, type GatheringState } from './gathering.ts'
+import type { GatheringError, GatheringState } from './gathering.ts'
 import { Badge, Facts, milliseconds, Note, Panel, type Tone } from './parts.tsx'
+import type { BrowserGathering } from './use-gathering.ts'
 import { urlsOf, Waterfall } from './waterfall.tsx'
 
 const tones: Readonly<Record<string, Tone>> = {
@@ -21,16 +21,8 @@ const StateBadge = (props: { readonly state: string }): JSX.Element => (
   <Badge tone={tones[props.state] ?? 'warn'}>{props.state}</Badge>
 )
 
-export function BrowserView(props: { readonly iceServers: readonly RTCIceServer[] }): JSX.Element {
-  const [policy, setPolicy] = useState<RTCIceTransportPolicy>('all')
-  const [run, setRun] = useState(0)
-  const [state, setState] = useState<GatheringState | null>(null)
-  const gathering = useRef<Gathering | null>(null)
-  useEffect(() => {
-    const started = new Gathering(props.iceServers, policy, setState)
-    gathering.current = started
-    return () => started.close()
-  }, [props.iceServers, policy, run])
+export function BrowserView(props: { readonly gathering: BrowserGathering }): JSX.Element {
+  const { state, policy, setPolicy, again, restart } = props.gathering
   if (!state) return <p>Gathering …</p>
   return (
     <>
@@ -47,10 +39,10 @@ export function BrowserView(props: { readonly iceServers: readonly RTCIceServer[
               />{' '}
               relay only
             </label>
-            <button type="button" onClick={() => setRun(run + 1)}>
+            <button type="button" onClick={again}>
               Gather again
             </button>
-            <button type="button" onClick={() => gathering.current?.restart()}>
+            <button type="button" onClick={restart}>
               ICE restart
             </button>
           </>
@@ -77,7 +69,8 @@ function Summary(props: { readonly state: GatheringState }): JSX.Element {
   ]
   const found = `${candidates.length} candidates in ${milliseconds(completeAtMs)}`
   if (errors.length > 0) return <Note tone="bad">{found}, and a server that fails: see what it says below.</Note>
-  if (asked.length === 0) return <Note tone="warn">{found}. No server is configured, so these are host candidates only.</Note>
+  if (asked.length === 0)
+    return <Note tone="warn">{found}. No server is configured, so these are host candidates only.</Note>
   if (missing.length > 0) return <Note tone="warn">{`${found}, and no ${missing.join(' nor ')} one among them.`}</Note>
   return <Note tone="good">{`${found}: this browser reaches every server.`}</Note>
 }

@@ -28,10 +28,20 @@ interface Order {
   readonly descending: boolean
 }
 
-function arrange(candidates: readonly Candidate[], filter: string, { column, descending }: Order): readonly Candidate[] {
-  const words = filter.toLowerCase().split(/\s+/).filter((word) => word !== '')
+function arrange(
+  candidates: readonly Candidate[],
+  filter: string,
+  { column, descending }: Order,
+): readonly Candidate[] {
+  const words = filter
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '')
   const matches = (candidate: Candidate): boolean => {
-    const text = columns.map(({ value }) => String(value(candidate) ?? '')).join(' ').toLowerCase()
+    const text = columns
+      .map(({ value }) => String(value(candidate) ?? ''))
+      .join(' ')
+      .toLowerCase()
     return words.every((word) => text.includes(word))
   }
   const found = candidates.filter(matches)
@@ -63,7 +73,9 @@ export function CandidateTable(props: { readonly candidates: readonly Candidate[
           />
         </label>
         <span role="status">
-          {shown.length === props.candidates.length ? `${shown.length}` : `${shown.length} of ${props.candidates.length}`}{' '}
+          {shown.length === props.candidates.length
+            ? `${shown.length}`
+            : `${shown.length} of ${props.candidates.length}`}{' '}
           candidates
         </span>
         <CopyButton text={() => JSON.stringify(shown, null, 2)}>Copy as JSON</CopyButton>
@@ -102,9 +114,9 @@ export function CandidateTable(props: { readonly candidates: readonly Candidate[
       </div>
       {props.candidates.some(isHidden) && (
         <p class="hint">
-          Addresses that end in <code>.local</code> are hidden: until a page may use the camera or the microphone, browsers
-          replace the addresses of your local network by random names (mDNS, RFC 8828). Peers in the same network can
-          resolve them; it is no fault.
+          Addresses that end in <code>.local</code> are hidden: until a page may use the camera or the microphone,
+          browsers replace the addresses of your local network by random names (mDNS, RFC 8828). Peers in the same
+          network can resolve them; it is no fault.
         </p>
       )}
     </>

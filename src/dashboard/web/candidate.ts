@@ -38,7 +38,9 @@ export function readCandidate(event: RTCPeerConnectionIceEvent, atMs: number): C
     address: address ?? candidate.candidate.split(' ')[4] ?? '',
     port: port ?? 0,
     related:
-      type === 'host' || !candidate.relatedAddress ? null : joinAddress(candidate.relatedAddress, candidate.relatedPort),
+      type === 'host' || !candidate.relatedAddress
+        ? null
+        : joinAddress(candidate.relatedAddress, candidate.relatedPort),
     priority: candidate.priority ?? 0,
     foundation: candidate.foundation ?? '',
     server: type === 'host' ? null : (url ?? null),

@@ -40,7 +40,12 @@ export function Chart(props: {
         <line class="grid" x1="0" x2={width} y1={height / 2} y2={height / 2} />
         <line class="grid" x1="0" x2={width} y1={height - 1} y2={height - 1} />
         {series.map(({ name, values }, index) => (
-          <path key={name} class={`series-${index}`} d={pathOf(values, length, top)} vector-effect="non-scaling-stroke" />
+          <path
+            key={name}
+            class={`series-${index}`}
+            d={pathOf(values, length, top)}
+            vector-effect="non-scaling-stroke"
+          />
         ))}
       </svg>
       <div class="chart-legend">

@@ -57,8 +57,8 @@ function Start(props: { readonly config: Config; readonly enter: (withHost: bool
           </button>
         ) : (
           <Note tone="warn">
-            The host needs a package for it: run <code>npm install node-datachannel</code> where natcheck is installed, and
-            start natcheck again.
+            The host needs a package for it: run <code>npm install node-datachannel</code> where natcheck is installed,
+            and start natcheck again.
           </Note>
         )}
       </Panel>
@@ -94,7 +94,11 @@ function Room(props: { readonly room: string }): JSX.Element {
             <button type="button" disabled={!isOpen} onClick={() => peer.current?.restart()}>
               ICE restart
             </button>
-            <button type="button" disabled={!isOpen || state.isMeasuring} onClick={() => peer.current?.measureThroughput()}>
+            <button
+              type="button"
+              disabled={!isOpen || state.isMeasuring}
+              onClick={() => peer.current?.measureThroughput()}
+            >
               {state.isMeasuring ? 'Measuring …' : 'Measure throughput'}
             </button>
             <a class="button" href="#connection">
@@ -133,7 +137,11 @@ function Phase(props: { readonly state: PeerState }): JSX.Element {
 }
 
 const describeEnd = ({ type, protocol, relayProtocol, address }: PairEnd): string =>
-  [type, relayProtocol === null ? protocol : `${protocol}, relay by ${relayProtocol}`, address || 'hidden by the browser'].join(' · ')
+  [
+    type,
+    relayProtocol === null ? protocol : `${protocol}, relay by ${relayProtocol}`,
+    address || 'hidden by the browser',
+  ].join(' · ')
 
 function PairFacts(props: { readonly state: PeerState }): JSX.Element {
   const { pair, samples, ice, connection, restarts } = props.state

@@ -52,7 +52,11 @@ export class Gathering {
   #near: RTCPeerConnection | undefined
   #far: RTCPeerConnection | undefined
 
-  constructor(iceServers: readonly RTCIceServer[], policy: RTCIceTransportPolicy, onChange: (s: GatheringState) => void) {
+  constructor(
+    iceServers: readonly RTCIceServer[],
+    policy: RTCIceTransportPolicy,
+    onChange: (s: GatheringState) => void,
+  ) {
     this.#onChange = onChange
     this.#state = { ...start, iceServers }
     try {

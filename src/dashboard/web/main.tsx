@@ -4,25 +4,51 @@ import { useEffect, useState } from 'preact/hooks'
 import { type Config, errorText, fetchConfig, fetchIceServers, RequestError, signIn } from './api.ts'
 import { BrowserView } from './browser-view.tsx'
 import { ConnectionView } from './connection-view.tsx'
+import { HostView } from './host-view.tsx'
 import { type Live, useLive } from './live.ts'
 import { Note } from './parts.tsx'
+import { PathView } from './path-view.tsx'
 import { RelayView } from './relay-view.tsx'
+import { type ServersProps, ServersView } from './servers-view.tsx'
+import { type BrowserGathering, useGathering } from './use-gathering.ts'
 
 interface Loaded {
   readonly config: Config
   readonly iceServers: readonly RTCIceServer[]
 }
 
+interface Context {
+  readonly config: Config
+  readonly live: Live
+  readonly gathering: BrowserGathering
+  readonly servers: ServersProps
+}
+
 interface View {
   readonly hash: string
   readonly name: string
-  readonly show: (loaded: Loaded, live: Live) => JSX.Element
+  readonly show: (context: Context) => JSX.Element
 }
 
 const views: readonly [View, ...View[]] = [
-  { hash: 'browser', name: 'This browser', show: ({ iceServers }) => <BrowserView iceServers={iceServers} /> },
+  { hash: 'browser', name: 'This browser', show: ({ gathering }) => <BrowserView gathering={gathering} /> },
+  {
+    hash: 'host',
+    name: 'This host',
+    show: ({ live, gathering }) => <HostView host={live.host} browser={gathering.state} />,
+  },
+  {
+    hash: 'path',
+    name: 'Path',
+    show: ({ live, gathering }) => <PathView host={live.host} browser={gathering.state} />,
+  },
   { hash: 'connection', name: 'Connection', show: ({ config }) => <ConnectionView config={config} /> },
-  { hash: 'relay', name: 'Relay', show: ({ config }, { relay }) => <RelayView samples={relay} isWatched={config.relay} /> },
+  {
+    hash: 'relay',
+    name: 'Relay',
+    show: ({ config, live }) => <RelayView samples={live.relay} isWatched={config.relay} />,
+  },
+  { hash: 'servers', name: 'Servers', show: ({ servers }) => <ServersView {...servers} /> },
 ]
 
 const viewOfHash = (): View => views.find(({ hash }) => location.hash.startsWith(`#${hash}`)) ?? views[0]
@@ -31,7 +57,10 @@ function App(): JSX.Element {
   const [view, setView] = useState(viewOfHash)
   const [loaded, setLoaded] = useState<Loaded | null>(null)
   const [error, setError] = useState<unknown>(null)
+  const [pasted, setPasted] = useState<readonly RTCIceServer[] | undefined>(undefined)
+  const iceServers = pasted ?? loaded?.iceServers
   const live = useLive(loaded !== null)
+  const gathering = useGathering(iceServers)
   const load = async (): Promise<void> => {
     try {
       const token = /^#token=(.+)$/.exec(location.hash)?.[1]
@@ -83,7 +112,13 @@ function App(): JSX.Element {
         ) : error !== null ? (
           <Note tone="bad">{errorText(error)}</Note>
         ) : (
-          loaded && view.show(loaded, live)
+          loaded &&
+          view.show({
+            config: loaded.config,
+            live,
+            gathering,
+            servers: { iceServers: iceServers ?? [], isPasted: pasted !== undefined, use: setPasted },
+          })
         )}
       </main>
     </>
@@ -103,7 +138,12 @@ function SignIn(props: { readonly onDone: () => Promise<void> }): JSX.Element {
       <p>It stands in the URL that natcheck printed when it started, or in the file of --token-file.</p>
       <label>
         Token{' '}
-        <input type="password" autocomplete="off" value={token} onInput={({ currentTarget }) => setToken(currentTarget.value)} />
+        <input
+          type="password"
+          autocomplete="off"
+          value={token}
+          onInput={({ currentTarget }) => setToken(currentTarget.value)}
+        />
       </label>{' '}
       <button class="primary" type="submit">
         Open

@@ -28,7 +28,9 @@ export async function selectedPair(connection: RTCPeerConnection): Promise<Pair 
   // Firefox has no transport statistics, and marks the pair.
   const id = all.find(({ type }) => type === 'transport')?.['selectedCandidatePairId']
   const pair =
-    typeof id === 'string' ? report.get(id) : all.find(({ type, selected }) => type === 'candidate-pair' && selected === true)
+    typeof id === 'string'
+      ? report.get(id)
+      : all.find(({ type, selected }) => type === 'candidate-pair' && selected === true)
   if (!pair) return null
   const local = endOf(report.get(String(pair['localCandidateId'])))
   const remote = endOf(report.get(String(pair['remoteCandidateId'])))

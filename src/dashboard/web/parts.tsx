@@ -54,7 +54,11 @@ export function CopyButton(props: { readonly text: () => string; readonly childr
     }
     // Absent without HTTPS.
     const clipboard: Clipboard | undefined = navigator.clipboard
-    if (clipboard) clipboard.writeText(props.text()).then(() => done('Copied'), () => done('Not allowed'))
+    if (clipboard)
+      clipboard.writeText(props.text()).then(
+        () => done('Copied'),
+        () => done('Not allowed'),
+      )
     else done('Needs HTTPS or localhost')
   }
   return (

@@ -118,7 +118,9 @@ export class Peer {
       case 'candidate':
         if (signal.candidate === null) return
         // Those of a connection that was dropped, or of an offer that was, are no loss.
-        return await this.#connection?.addIceCandidate({ ...signal, candidate: signal.candidate }).catch(() => undefined)
+        return await this.#connection
+          ?.addIceCandidate({ ...signal, candidate: signal.candidate })
+          .catch(() => undefined)
     }
   }
 

@@ -10,13 +10,16 @@ import { Facts, Note, Panel } from './parts.tsx'
 const plotSeconds = 120
 const whole = (value: number): string => Math.round(value).toLocaleString('en')
 
-export function RelayView(props: { readonly samples: readonly RelaySample[]; readonly isWatched: boolean }): JSX.Element {
+export function RelayView(props: {
+  readonly samples: readonly RelaySample[]
+  readonly isWatched: boolean
+}): JSX.Element {
   const { samples, isWatched } = props
   if (!isWatched) {
     return (
       <Note tone="idle">
-        No relay is watched here. <code>natcheck up</code> runs one, and <code>natcheck dashboard --relay URL</code> watches
-        coturn or <code>natcheck relay</code> by its Prometheus endpoint.
+        No relay is watched here. <code>natcheck up</code> runs one, and <code>natcheck dashboard --relay URL</code>{' '}
+        watches coturn or <code>natcheck relay</code> by its Prometheus endpoint.
       </Note>
     )
   }
@@ -62,7 +65,9 @@ function Counters(props: { readonly relay: RelayCounters; readonly samples: read
           ]}
         />
         {relay.source === 'coturn' && (
-          <p class="hint">coturn counts the traffic of an allocation when it ends, and tells nothing of errors by code.</p>
+          <p class="hint">
+            coturn counts the traffic of an allocation when it ends, and tells nothing of errors by code.
+          </p>
         )}
       </Panel>
       <Panel title="The last two minutes">
@@ -109,7 +114,10 @@ function failuresOf({ responses, authFailures, relayFailures, drops }: RelayCoun
     const [method = '', code = ''] = key.split(' ')
     if (code === '0') return []
     // Every client's first request: RFC 8489 §9.2.
-    const why = code === '401' ? 'the first request of each client, which comes without credentials; or a wrong password' : explainGatheringError(Number(code), '', '').message
+    const why =
+      code === '401'
+        ? 'the first request of each client, which comes without credentials; or a wrong password'
+        : explainGatheringError(Number(code), '', '').message
     return [{ what: `${method} ${code}`, count, why }]
   })
   const named = (kind: string, counts: Readonly<Partial<Record<string, number>>> | null): readonly Failure[] =>

@@ -16,7 +16,11 @@ export interface Row {
 function sameServer(url: string | null, asked: string): boolean {
   const parts = (text: string): string => {
     const [address = ''] = text.split('?')
-    const port = /:\d+$/.test(address) ? '' : address.startsWith('turns') || address.startsWith('stuns') ? ':5349' : ':3478'
+    const port = /:\d+$/.test(address)
+      ? ''
+      : address.startsWith('turns') || address.startsWith('stuns')
+        ? ':5349'
+        : ':3478'
     return `${address}${port} ${protocolOf(text)}`
   }
   return url !== null && parts(url) === parts(asked)
@@ -26,12 +30,14 @@ export const urlsOf = (servers: readonly RTCIceServer[]): readonly string[] => s
 
 export function rowsOf({ iceServers, candidates, errors }: GatheringState): readonly Row[] {
   const hosts = candidates.filter(({ server }) => server === null)
-  const rows = urlsOf(iceServers).map((url): Row => ({
-    name: url.replace(/\?.*$/, ''),
-    transport: protocolOf(url),
-    candidates: candidates.filter(({ server }) => sameServer(server, url)),
-    errors: errors.filter((error) => sameServer(error.url, url)),
-  }))
+  const rows = urlsOf(iceServers).map(
+    (url): Row => ({
+      name: url.replace(/\?.*$/, ''),
+      transport: protocolOf(url),
+      candidates: candidates.filter(({ server }) => sameServer(server, url)),
+      errors: errors.filter((error) => sameServer(error.url, url)),
+    }),
+  )
   return [{ name: 'this browser', transport: '', candidates: hosts, errors: [] }, ...rows]
 }
 
