@@ -12,7 +12,7 @@ import type { DashboardOptions, DashboardPorts } from './options.ts'
 import { RelayWatch } from './relay-watch.ts'
 import { Rooms } from './rooms.ts'
 import { configSchema, errorSchema, iceServersSchema, roomSchema, sessionSchema } from './schemas.ts'
-import { refusals, Seat } from './signalling.ts'
+import { refusals, takeSeat } from './signalling.ts'
 import type { Signal } from './signals.ts'
 
 export class DashboardState {
@@ -137,6 +137,6 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
   )
 
   api.get('/api/signal', { websocket: true, schema: { hide: true } }, (socket) => {
-    new Seat(socket, { rooms: state.rooms, clock: state.ports.clock, iceServers: options.iceServers })
+    takeSeat(socket, { rooms: state.rooms, clock: state.ports.clock, iceServers: options.iceServers })
   })
 }

@@ -2,6 +2,7 @@
  * The host as a peer of a browser: node-datachannel, an optional package (libdatachannel; relays over UDP only). It sits in
  * the room like a browser, answers what it is offered, echoes probes, and counts what arrives.
  */
+import type * as NodeDatachannel from 'node-datachannel'
 import type { DataChannel, PeerConnection, RtcConfig } from 'node-datachannel'
 import { readIceServers } from '../probe/ice/index.ts'
 import { defaultPort, uriProtocol } from '../wire/uri.ts'
@@ -9,7 +10,7 @@ import type { PageIceServer } from './options.ts'
 import type { Member, Rooms } from './rooms.ts'
 import type { Signal } from './signals.ts'
 
-type Library = typeof import('node-datachannel')
+type Library = typeof NodeDatachannel
 
 /** undefined: the package is not installed, or does not work here. */
 export async function loadPeerLibrary(): Promise<Library | undefined> {

@@ -35,7 +35,7 @@ export async function createDashboardApp(ports: DashboardPorts, options: Dashboa
     routerOptions: { maxParamLength: 100 },
   }
   const app: FastifyInstance = certificate
-    ? (Fastify({ ...settings, https: certificate }) as unknown as FastifyInstance)
+    ? Fastify({ ...settings, https: certificate })
     : Fastify(settings)
   const typed = app.setValidatorCompiler(TypeBoxValidatorCompiler).withTypeProvider<TypeBoxTypeProvider>()
   const access = new Access(token, certificate !== undefined)

@@ -30,8 +30,12 @@ export const refusals: Readonly<Record<Extract<RoomSignal, { type: 'refused' }>[
 
 export const kindOf = ({ isHost }: Member<Signal>): PeerKind => (isHost ? 'host' : 'browser')
 
-/** One browser's seat. */
-export class Seat implements Member<Signal> {
+/** Serves one browser's WebSocket until it is closed. */
+export function takeSeat(socket: WebSocket, options: SignallingOptions): void {
+  new Seat(socket, options).open()
+}
+
+class Seat implements Member<Signal> {
   readonly isHost = false
   readonly #socket: WebSocket
   readonly #options: SignallingOptions
@@ -46,7 +50,12 @@ export class Seat implements Member<Signal> {
     const { clock } = options
     this.#window = { since: clock.now(), count: 0 }
     this.#timer = clock.schedule(after(clock.now(), joinMs), () => socket.terminate())
-    socket.on('message', (data, isBinary) => this.#onMessage(isBinary ? '' : String(data)))
+  }
+
+  open(): void {
+    const socket = this.#socket
+    // Text arrives as one Buffer, since nobody asked for fragments.
+    socket.on('message', (data: Buffer, isBinary) => this.#onMessage(isBinary ? '' : data.toString('utf8')))
     socket.on('pong', () => (this.#heard = true))
     socket.on('error', () => socket.terminate())
     socket.on('close', () => this.#leave())

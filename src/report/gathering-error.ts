@@ -32,27 +32,27 @@ const responses: Readonly<Record<number, Explanation>> = {
   508: { message: 'the server has no relay address left', fix: 'widen its port range' },
 }
 
-const unreached = (text: string, url: string): Explanation => {
-  if (/lookup|resolv|dns/i.test(text))
+function unreached(text: string, url: string): Explanation {
+  if (/lookup|resolv|dns/i.test(text)) {
     return {
       message: 'the name of the server can not be looked up',
       fix: 'check the spelling, and that it exists in DNS',
     }
-  if (/tls|ssl|certificate/i.test(text))
-    return { message: 'the TLS handshake failed', fix: 'check the certificate: name, chain and date' }
-  if (/^turns:/.test(url))
+  }
+  if (url.startsWith('turns:') || url.startsWith('stuns:')) {
     return {
       message: 'no TLS connection to the server',
-      fix: 'check that it listens there, that a firewall lets the port through, and its certificate',
+      fix: 'check that it listens there, that a firewall lets the port through, and its certificate: name, chain, date',
     }
-  const isTcp = /transport=tcp/.test(url)
-  return isTcp
-    ? {
-        message: 'no TCP connection to the server',
-        fix: 'check that it listens there, and that a firewall lets the port through',
-      }
-    : {
-        message: 'the server does not answer over UDP',
-        fix: 'check that it runs, and that UDP to its port is let through; offer it over TLS on port 443 too',
-      }
+  }
+  if (url.includes('transport=tcp')) {
+    return {
+      message: 'no TCP connection to the server',
+      fix: 'check that it listens there, and that a firewall lets the port through',
+    }
+  }
+  return {
+    message: 'the server does not answer over UDP',
+    fix: 'check that it runs, and that UDP to its port is let through; offer it over TLS on port 443 too',
+  }
 }

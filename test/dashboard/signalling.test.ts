@@ -1,5 +1,6 @@
 /** Signalling over real WebSockets on loopback. */
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
@@ -15,8 +16,8 @@ class Browser {
   constructor(socket: WebSocket) {
     this.#socket = socket
     this.closed = new Promise((resolve) => socket.on('close', (code) => resolve(code)))
-    socket.on('message', (data) => {
-      this.heard.push(JSON.parse(String(data)) as Signal)
+    socket.on('message', (data: Buffer) => {
+      this.heard.push(JSON.parse(data.toString('utf8')) as Signal)
       this.#wake()
     })
   }
@@ -40,17 +41,12 @@ class Browser {
 }
 
 async function connect({ app }: TestApp, headers: Record<string, string> = {}): Promise<Browser> {
-  const [bound] = app.addresses()
-  const port = bound?.port ?? (await listen(app))
+  if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
   const socket = new WebSocket(`ws://127.0.0.1:${port}/api/signal`, { headers })
   const browser = new Browser(socket)
   await once(socket, 'open')
   return browser
-}
-
-async function listen(app: TestApp['app']): Promise<number> {
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  return app.addresses()[0]?.port ?? 0
 }
 
 async function roomOf({ app }: TestApp): Promise<string> {

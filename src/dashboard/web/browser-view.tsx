@@ -1,11 +1,12 @@
 /** View 1: what this browser gathers from the configured servers, as it trickles in. */
 import type { JSX } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import { explainGatheringError } from '../../report/gathering-error.ts'
 import { CandidateTable } from './candidate-table.tsx'
 import type { GatheringError, GatheringState } from './gathering.ts'
 import { Badge, Facts, milliseconds, Note, Panel, type Tone } from './parts.tsx'
 import type { BrowserGathering } from './use-gathering.ts'
-import { urlsOf, Waterfall } from './waterfall.tsx'
+import { rowsOf, urlsOf, Waterfall } from './waterfall.tsx'
 
 const tones: Readonly<Record<string, Tone>> = {
   complete: 'good',
@@ -61,7 +62,7 @@ function Summary(props: { readonly state: GatheringState }): JSX.Element {
   const { candidates, errors, problem, completeAtMs, iceServers } = props.state
   if (problem !== null) return <Note tone="bad">The browser refuses these servers: {problem}</Note>
   const has = (type: string): boolean => candidates.some((candidate) => candidate.type === type)
-  if (completeAtMs === null) return <Note tone="idle">Gathering candidates …</Note>
+  if (completeAtMs === null) return <Pending state={props.state} />
   const asked = urlsOf(iceServers)
   const missing = [
     ...(asked.length > 0 && !has('srflx') ? ['server-reflexive'] : []),
@@ -74,6 +75,26 @@ function Summary(props: { readonly state: GatheringState }): JSX.Element {
   if (missing.length > 0) return <Note tone="warn">{`${found}, and no ${missing.join(' nor ')} one among them.`}</Note>
   return <Note tone="good">{`${found}: this browser reaches every server.`}</Note>
 }
+
+/** Browsers give a server that is silent over UDP most of a minute: until then it is named. */
+function Pending(props: { readonly state: GatheringState }): JSX.Element {
+  const [isLong, setLong] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setLong(true), patienceMs)
+    return () => clearTimeout(timer)
+  }, [])
+  if (!isLong) return <Note tone="idle">Gathering candidates …</Note>
+  const silent = rowsOf(props.state).filter(({ candidates, errors }) => candidates.length + errors.length === 0)
+  const names = silent.map(({ name, transport }) => `${name} (${transport})`)
+  return (
+    <Note tone="warn">
+      No answer so far from {names.join(', ') || 'one of the servers'}: it may be down, or a firewall lets nothing through.
+      Browsers give up after about 40 seconds.
+    </Note>
+  )
+}
+
+const patienceMs = 3000
 
 /** The same error comes once for each local address that asked. */
 function Errors(props: { readonly errors: readonly GatheringError[] }): JSX.Element {

@@ -12,6 +12,9 @@ const roomOfHash = (): string => /^#connection\/([\w-]+)$/.exec(location.hash)?.
 export const bitRate = (bits: number): string =>
   bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${(bits / 1e3).toFixed(0)} kbit/s`
 
+const orDash = (value: number | null | undefined, format: (value: number) => string): string =>
+  value === null || value === undefined ? '–' : format(value)
+
 const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 
 export function ConnectionView(props: { readonly config: Config }): JSX.Element {
@@ -154,8 +157,8 @@ function PairFacts(props: { readonly state: PeerState }): JSX.Element {
         ['Way', pair ? <Badge tone="good">{pair.isRelayed ? 'relayed' : 'direct'}</Badge> : '–'],
         ['Local candidate', <span data-end="local">{pair ? describeEnd(pair.local) : '–'}</span>],
         ['Remote candidate', <span data-end="remote">{pair ? describeEnd(pair.remote) : '–'}</span>],
-        ['Round trip', last?.rttMs == null ? '–' : milliseconds(last.rttMs)],
-        ['Loss', last?.loss == null ? '–' : percent(last.loss)],
+        ['Round trip', orDash(last?.rttMs, milliseconds)],
+        ['Loss', orDash(last?.loss, percent)],
         ['ICE restarts', String(restarts)],
       ]}
     />

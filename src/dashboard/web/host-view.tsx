@@ -83,8 +83,7 @@ function Progress(props: { readonly host: HostRun }): JSX.Element {
   )
 }
 
-const shown = (finding: { readonly value: unknown } | undefined | null): string =>
-  finding?.value === null || finding?.value === undefined ? 'not known' : String(finding.value)
+const shown = (finding: { readonly value: string | null } | undefined): string => finding?.value ?? 'not known'
 
 function HostReport(props: { readonly report: CheckupReport }): JSX.Element {
   const { nat, findings, durationMs } = props.report

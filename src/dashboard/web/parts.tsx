@@ -47,22 +47,19 @@ export function Note(props: { readonly tone: Tone; readonly children: ComponentC
 /** Says whether it worked: the clipboard is closed to pages without HTTPS that are not on localhost. */
 export function CopyButton(props: { readonly text: () => string; readonly children: ComponentChildren }): JSX.Element {
   const [said, say] = useState('')
-  const copy = (): void => {
-    const done = (word: string): void => {
-      say(word)
-      setTimeout(() => say(''), 2000)
-    }
+  const copy = async (): Promise<void> => {
     // Absent without HTTPS.
     const clipboard: Clipboard | undefined = navigator.clipboard
-    if (clipboard)
-      clipboard.writeText(props.text()).then(
-        () => done('Copied'),
-        () => done('Not allowed'),
-      )
-    else done('Needs HTTPS or localhost')
+    if (!clipboard) return say('Needs HTTPS or localhost')
+    try {
+      await clipboard.writeText(props.text())
+      say('Copied')
+    } catch {
+      say('Not allowed')
+    }
   }
   return (
-    <button type="button" onClick={copy}>
+    <button type="button" onClick={() => void copy()}>
       {props.children} <span role="status">{said}</span>
     </button>
   )
