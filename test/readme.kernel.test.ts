@@ -29,6 +29,20 @@ const examples: readonly Example[] = [
   commands: block.split('\n').flatMap((line) => (line.startsWith('$ ') ? [line.slice(2)] : [])),
 }))
 
+/** `servers.json`. Nothing listens on the port of the last one. */
+const iceServers = [
+  { urls: 'stun:198.51.100.10' },
+  {
+    urls: [
+      'turn:198.51.100.10:3480',
+      'turn:198.51.100.10:3480?transport=tcp',
+      'turns:198.51.100.10:5349?transport=tcp',
+    ],
+    username: 'alice',
+    credential: 'wonderland',
+  },
+]
+
 /** The networks that README's examples name. */
 const nats: Record<string, NatSpec> = {
   home: { kind: 'tun', mapping: 'endpoint-independent', filtering: 'address-and-port-dependent', seed: 1 },
@@ -62,6 +76,12 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     // What tells blocked UDP from a dead server: TCP gets through.
     const listener = `require('net').createServer().listen(443, '198.51.100.10', () => console.log('ready'))`
     await printed(lab.server.namespace.start([process.execPath, '-e', listener]), /ready/)
+    writeFileSync(join(directory, 'servers.json'), `${JSON.stringify(iceServers, null, 2)}\n`)
+    writeFileSync(join(directory, 'users.txt'), 'alice:wonderland\n')
+    // Documentation addresses are denied by default, and the NAT's are such.
+    const users = ['--users-file', join(directory, 'users.txt'), '--realm', 'example.org']
+    const relay = [launcher, 'relay', '--listen', '198.51.100.10:3480', ...users, '--allow-peer', '203.0.113.0/24']
+    await printed(lab.server.namespace.start([process.execPath, ...relay]), /relay is up/)
   })
   afterAll(async () => {
     await lab.close()

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 
 const examples = `Examples:
   natcheck                                    check this network
-  natcheck --ice-servers servers.json         with what your web application uses
+  natcheck --ice-servers servers.json         with what your web app uses
   TURN_PASSWORD=... natcheck --server turn:turn.example.org \\
     --username alice --credential-env TURN_PASSWORD
   natcheck --expect srflx,relay/tls --fail-on 'rtt>150'    in a script
