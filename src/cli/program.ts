@@ -149,18 +149,10 @@ async function reportFailure(
 
 /** Of a word that is no sub-command, too: the check-up's. */
 async function errorDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
-  switch (command) {
-    case 'nat':
-      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
-    case 'ice':
-      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
-    case 'relay':
-      return (await import('./relay/announce.ts')).failedDocument(error)
-    case 'compare':
-      return (await import('../report/compare/report.ts')).compareError(error)
-    case 'config':
-      return { schemaVersion: 1, command: 'config', file: null, settings: [], servers: null, error }
-    default:
-      return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
-  }
+  if (command === 'nat') return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
+  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
+  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
+  if (command === 'config') return (await import('./config/run.ts')).configError(error)
+  return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
 }

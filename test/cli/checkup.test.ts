@@ -315,6 +315,22 @@ describe('interrupted', () => {
   })
 })
 
+test('--watch prints at length only what is news', async () => {
+  const io = new FakeIo()
+  const seen = [observed(), observed(), deadRelay]
+  const world = worldOf(
+    [home],
+    () => Promise.resolve(seen.shift() ?? deadRelay),
+    async ({ pauses }) => {
+      if (pauses.length === 3) io.interrupt()
+    },
+  )
+  await run({ ...named, watch: true }, world, io)
+  const rounds = io.stdout.split(/^\d{4}-\d\d-\d\dT.*Z\n/m).slice(1)
+  expect(rounds.map((text) => text.includes('Servers\n'))).toEqual([true, false, true])
+  expect(rounds[1]).toMatch(/^✓ Direct connections/)
+})
+
 describe('--save', () => {
   test('what was measured is printed all the same when it fails', async () => {
     const { code, io } = await run({ ...named, json: true, save: '/nonexistent/x' })

@@ -10,6 +10,7 @@ import {
   renderGithub,
   renderJunit,
   renderMarkdown,
+  renderVerdict,
 } from '../../report/index.ts'
 import { checkSources } from '../check-file.ts'
 import { colorLevel } from '../color.ts'
@@ -39,10 +40,10 @@ export async function checkupCommand(flags: Flags, io: CliIo, given?: CheckupWor
   const interruption = new AbortController()
   const stopListening = io.onInterrupt(() => interruption.abort())
   const { signal } = interruption
-  const round = new Round(flags, io, settings, reporter)
+  const checkup = new Checkup(flags, io, settings, reporter)
   try {
     for (;;) {
-      const exitCode = await round.run(world, interruption)
+      const exitCode = await checkup.run(world, interruption)
       if (flags['watch'] !== true || signal.aborted) return exitCode
       await world.pause(watchMs, signal)
       if (signal.aborted) return exitCodes.interrupted
@@ -66,13 +67,15 @@ function readReporter(flags: Flags): Reporter {
   return reporter
 }
 
-/** One check-up; with --watch there are several. */
-class Round {
+/** Prints one check-up; with --watch several. */
+class Checkup {
   readonly #flags: Flags
   readonly #io: CliIo
   readonly #settings: CheckupSettings
   readonly #reporter: Reporter
   readonly #redactor: Redactor | undefined
+  /** What the last round of --watch found: only news is printed at length. */
+  #found = ''
 
   constructor(flags: Flags, io: CliIo, settings: CheckupSettings, reporter: Reporter) {
     this.#flags = flags
@@ -134,12 +137,21 @@ class Round {
         return renderGithub(report)
       case 'markdown':
         return renderMarkdown(report)
-      case 'text': {
-        const level = colorLevel(this.#flags['color'] as boolean | undefined, this.#io)
-        const style = { level, width: Math.min(80, this.#io.columns ?? 80) }
-        return renderCheckup(report, style, { verbose: this.#flags['verbose'] === true })
-      }
+      case 'text':
+        return this.#words(report)
     }
+  }
+
+  #words(report: CheckupReport): string {
+    const level = colorLevel(this.#flags['color'] as boolean | undefined, this.#io)
+    const style = { level, width: Math.min(80, this.#io.columns ?? 80) }
+    const words = (): string => renderCheckup(report, style, { verbose: this.#flags['verbose'] === true })
+    if (this.#flags['watch'] !== true) return words()
+    const { verdict, findings, failed, startedAt } = report
+    const found = JSON.stringify([verdict, findings, failed])
+    const isNews = found !== this.#found
+    this.#found = found
+    return `${startedAt}\n${isNews ? words() : renderVerdict(report, style)}\n`
   }
 
   #exitCode({ ice, failed, error, serversFrom, expectations }: CheckupReport): ExitCode {

@@ -30,7 +30,14 @@ export function renderCheckup(
   return [renderNat(report.nat, style, options), renderIce(report.ice, style, options), page.toString()].join('\n')
 }
 
-export const verdictMarks: Readonly<Record<CheckupReport['verdict']['kind'], Mark>> = {
+/** The verdict alone, for a round of --watch that found what the one before did. */
+export function renderVerdict(report: CheckupReport, style: TerminalStyle): string {
+  const page = new Page(style)
+  page.marked(verdictMark(report), report.verdict.summary)
+  return page.toString()
+}
+
+const verdictMarks: Readonly<Record<CheckupReport['verdict']['kind'], Mark>> = {
   ready: 'good',
   degraded: 'warn',
   'not-ready': 'bad',
