@@ -3,11 +3,15 @@
 /** The nearest of `words`, when it is near enough to have been meant. */
 export function nearest(typed: string, words: readonly string[]): string | undefined {
   const ranked = words
+    // Words of another length are further away than that.
+    .filter((word) => Math.abs(word.length - typed.length) <= farthest(word))
     .map((word) => ({ word, distance: editDistance(typed.toLowerCase(), word.toLowerCase()) }))
     .toSorted((a, b) => a.distance - b.distance)
   const best = ranked[0]
-  return best && best.distance <= Math.max(1, Math.floor(best.word.length / 3)) ? best.word : undefined
+  return best && best.distance <= farthest(best.word) ? best.word : undefined
 }
+
+const farthest = (word: string): number => Math.max(1, Math.floor(word.length / 3))
 
 /** Levenshtein's: insertions, deletions and replacements. */
 function editDistance(a: string, b: string): number {
