@@ -59,6 +59,19 @@ export function covers(ranges: readonly IpRange[], whole: IpRange): boolean {
   return next > whole.last
 }
 
+/** The blocks that together are the range, largest possible ones, in order. */
+export function cidrsOf({ family, first, last }: IpRange): string[] {
+  const bits = family === 4 ? 32 : 128
+  const blocks: string[] = []
+  for (let next = first; next <= last; ) {
+    let free = 0
+    while (free < bits && next % (2n << BigInt(free)) === 0n && next + (2n << BigInt(free)) - 1n <= last) free++
+    blocks.push(`${formatRange({ family, first: next, last: next })}/${bits - free}`)
+    next += 1n << BigInt(free)
+  }
+  return blocks
+}
+
 const ipNumber = (ip: IpAddress): bigint => ipToBytes(ip).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
 
 function bytesOf(value: bigint, length: number): Uint8Array {
