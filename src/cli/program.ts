@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
+import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
@@ -73,6 +74,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
   })
+  addCoturnCommand(program, async (action, target, flags) => {
+    const { coturnCommand } = await import('./coturn/run.ts')
+    setExitCode(await coturnCommand(action, target, flags, io))
+  })
   program
     .command('schema')
     .description('print the JSON Schema of a report')
@@ -105,6 +110,9 @@ async function reportFailure(
   if (args[0] === 'relay' && args.includes('--json')) {
     const { failedDocument } = await import('./relay/announce.ts')
     await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
+  } else if (args[0] === 'coturn') {
+    const { failedDocument } = await import('./coturn/run.ts')
+    await io.out(failedDocument(args, description)).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
     const { errorReport } = await import('../report/nat-report.ts')
     const indent = args.includes('--jsonl') ? undefined : 2

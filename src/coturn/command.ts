@@ -140,7 +140,7 @@ function readDocker(words: readonly string[]): { container: ContainerCommand; re
   let i = words[0] === 'run' ? 1 : words[0] === 'container' ? 2 : 0
   for (; i < words.length && (words[i] ?? '').startsWith('-'); i++) {
     const word = words[i] ?? ''
-    const [flag = '', inline] = word.startsWith('--') ? split(word, '=') : [word, undefined]
+    const [flag, inline] = word.startsWith('--') ? split(word, '=') : [word, undefined]
     const value = inline ?? (dockerValues.test(flag) ? (words[++i] ?? '') : '')
     if (/^(?:-[a-z]*p|--publish)$/.test(flag)) published.push(...publishedPorts(value))
     if (/^--net(?:work)?$/.test(flag) && value === 'host') hostNetwork = true

@@ -199,8 +199,8 @@ function toEturnal(conf: Conf): Converted {
       tls_key_file: conf.hasTls ? conf.value('pkey') : undefined,
       max_bps: conf.number('max-bps') || undefined,
       max_allocations: conf.number('user-quota') || undefined,
-      blacklist: nonEmpty(cidrs(conf, 'denied-peer-ip')),
-      whitelist: nonEmpty(cidrs(conf, 'allowed-peer-ip')),
+      blacklist_peers: nonEmpty(cidrs(conf, 'denied-peer-ip')),
+      whitelist_peers: nonEmpty(cidrs(conf, 'allowed-peer-ip')),
       modules: metrics ? { mod_stats_prometheus: { ip: metrics.ip, port: metrics.port } } : undefined,
     },
   }

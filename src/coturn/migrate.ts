@@ -56,7 +56,7 @@ export function migrate(text: string, from: CoturnVersion, to: CoturnVersion): M
   })
   const { added, changes: further } = turned(new Conf(file, from), from, to)
   const body = renderConf({ lines })
-  const gap = added.length === 0 || body === '' || /\n$/.test(body) ? '' : end
+  const gap = added.length === 0 || body === '' || body.endsWith('\n') ? '' : end
   return { text: body + gap + added.map((each) => each + end).join(''), changes: [...changes, ...further] }
 }
 

@@ -1,4 +1,6 @@
 /** A turnserver.conf from a plan: every line with its reason, none that its release does not know. */
+import { isKnownIn } from '../options/spec.ts'
+import { findOption } from '../options/table.ts'
 import { formatRange } from '../ranges.ts'
 import { type Danger, specialRanges } from '../special.ts'
 import { isBefore, isSince, securityFloor } from '../version.ts'
@@ -154,36 +156,33 @@ function limits({ ports, version, auth }: CoturnPlan): Entry[] {
   return entries
 }
 
+/** What the releases before 4.7 do unless told not to. */
+const switchedOff: readonly (readonly [string, string])[] = [
+  ['no-stun-backward-compatibility', 'No answers to clients from before 2008.'],
+  ['response-origin-only-with-rfc5780', 'No RESPONSE-ORIGIN where nobody asks for it: smaller answers.'],
+  ['no-software-attribute', 'The version is nobody’s business.'],
+]
+
 function protocol({ version, profile }: CoturnPlan): Entry[] {
-  const entries = [note('FINGERPRINT tells STUN from media on the same port.', option('fingerprint'))]
-  const isOld = isBefore(version, '4.7.0')
-  if (profile === 'lab') {
-    entries.push(
-      isOld
-        ? note(
-            'NAT behaviour discovery (RFC 5780) is on, between two listening-ips.',
-            comment(['natcheck-disable rfc5780: this lab measures NATs.']),
-          )
-        : note(
-            'NAT behaviour discovery (RFC 5780), between two listening-ips.',
-            comment(['natcheck-disable-next-line rfc5780: this lab measures NATs.']),
-            option('rfc5780'),
-          ),
-    )
-  } else if (isOld) {
-    entries.push(note('No NAT behaviour discovery: its answers amplify.', option('no-rfc5780')))
+  const fingerprint = note('FINGERPRINT tells STUN from media on the same port.', option('fingerprint'))
+  const isNew = isSince(version, '4.7.0')
+  if (isNew && profile !== 'lab') return [fingerprint]
+  if (isNew) {
+    const why = comment(['natcheck-disable-next-line rfc5780: this lab measures NATs.'])
+    return [fingerprint, note('NAT behaviour discovery (RFC 5780), between two listening-ips.', why, option('rfc5780'))]
   }
-  if (isOld) {
-    entries.push(
-      note('No answers to clients from before 2008.', option('no-stun-backward-compatibility')),
-      note(
-        'No RESPONSE-ORIGIN where nobody asks for it: smaller answers.',
-        option('response-origin-only-with-rfc5780'),
-      ),
-      note('The version is nobody’s business.', option('no-software-attribute')),
-    )
-  }
-  return entries
+  const discovery: readonly (readonly [string, string])[] = [
+    ['no-rfc5780', 'No NAT behaviour discovery: its answers amplify.'],
+  ]
+  const off = [...(profile === 'lab' ? [] : discovery), ...switchedOff].filter(([name]) => {
+    const spec = findOption(name)
+    return spec !== undefined && isKnownIn(spec, version)
+  })
+  const lab = note(
+    'NAT behaviour discovery (RFC 5780) is on, between two listening-ips.',
+    comment(['natcheck-disable rfc5780: this lab measures NATs.']),
+  )
+  return [fingerprint, ...(profile === 'lab' ? [lab] : []), ...off.map(([name, why]) => note(why, option(name)))]
 }
 
 function service({ version, redis, metrics, container }: CoturnPlan): Entry[] {

@@ -104,7 +104,7 @@ function apply(text: string, findings: readonly Found[], rules: Set<string>): st
   })
   const body = renderConf({ lines })
   if (appended.size === 0) return body
-  const gap = body === '' || /\n$/.test(body) ? '' : end
+  const gap = body === '' || body.endsWith('\n') ? '' : end
   return body + gap + [...appended].map((each) => each + end).join('')
 }
 

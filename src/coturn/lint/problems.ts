@@ -37,5 +37,9 @@ export const recent = (text: string, rest: Omit<Sample, 'text' | 'version'> = {}
   ...rest,
 })
 
+/** A connection string may do without a password. */
+export const holdsSecret = ({ spec, value }: Setting): boolean =>
+  spec.secret === true && value !== '' && (spec.type !== 'connection' || /password=\S|\/\/[^/]*:[^/]*@/.test(value))
+
 /** `alice` of `alice:password`: never the password. */
 export const userName = (value: string): string => value.split(':', 1)[0] ?? ''

@@ -2,6 +2,7 @@
 import type { Rule } from '../rule.ts'
 import { addressRules } from './addresses.ts'
 import { adminRules } from './admin.ts'
+import { argumentRules } from './arguments.ts'
 import { authRules } from './auth.ts'
 import { containerRules } from './containers.ts'
 import { limitRules } from './limits.ts'
@@ -9,10 +10,13 @@ import { parserRules } from './parser.ts'
 import { peerRules } from './peers.ts'
 import { secretRules } from './secrets.ts'
 import { tlsRules } from './tls.ts'
+import { valueRules } from './values.ts'
 import { versionRules } from './versions.ts'
 
 export const allRules: readonly Rule[] = [
   ...parserRules,
+  ...valueRules,
+  ...argumentRules,
   ...authRules,
   ...secretRules,
   ...peerRules,

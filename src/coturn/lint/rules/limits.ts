@@ -91,12 +91,24 @@ export const limitRules: readonly Rule[] = [
     reference: 'RFC 8656 §5',
     *check(conf) {
       const at = conf.last('stale-nonce')
-      if (at?.value === '' || (at && conf.number('stale-nonce')) || !conf.relays) return
-      const edits = at ? rewrite(at.line, { name: 'stale-nonce', value: '600' }) : append('stale-nonce=600')
-      yield { at, message: 'nonces do not expire', edits }
+      if (at && at.value !== '' && !conf.number('stale-nonce'))
+        yield { at, message: 'nonces do not expire', edits: rewrite(at.line, { name: 'stale-nonce', value: '600' }) }
     },
     bad: sample('stale-nonce=0\n'),
     good: sample('stale-nonce=600\n'),
+  },
+  {
+    id: 'stale-nonce-unsaid',
+    severity: 'hint',
+    why: 'Without the line nonces live as long as this release thinks right, 600 seconds at present.',
+    fix: 'add stale-nonce=600',
+    reference: 'RFC 8656 §5',
+    *check(conf) {
+      if (conf.relays && !conf.has('stale-nonce'))
+        yield { message: 'stale-nonce is left to the default', edits: append('stale-nonce=600') }
+    },
+    bad: sample('user-quota=10\n'),
+    good: sample('stale-nonce\n'),
   },
   {
     id: 'channel-lifetime',

@@ -44,7 +44,7 @@ function* undenied(conf: Conf, danger: Danger, isSafe: boolean): Generator<Probl
   const missing = notDenied(conf, danger)
   if (missing.length === 0) return
   yield {
-    message: `not denied: ${missing.map(({ cidr }) => cidr).join(', ')}`,
+    message: `no denied-peer-ip for ${missing.map(({ cidr }) => cidr).join(', ')}`,
     edits: isSafe ? append(...missing.map(({ range }) => `denied-peer-ip=${formatRange(range)}`)) : [],
   }
 }
@@ -63,14 +63,14 @@ const denyAll = (...dangers: readonly Danger[]): string =>
 
 const everything = [parseCidr('0.0.0.0/0'), parseCidr('::/0')]
 
-/** Addresses of this host that the file names and that no relayed address needs. */
+/** Addresses of this host that the file names and that no relayed address needs; loopback has a rule of its own. */
 function ownAddresses(conf: Conf): Setting[] {
   const relayed = conf.all(conf.has('relay-ip') ? 'relay-ip' : 'listening-ip').map(({ value }) => parseIp(value))
   return ['listening-ip', 'prometheus-address', 'cli-ip', 'web-admin-ip']
     .flatMap((name) => conf.all(name))
     .filter(({ value }) => {
       const ip = parseIp(value)
-      return ip !== undefined && scopeOf(ip) !== 'unspecified' && !relayed.includes(ip)
+      return ip !== undefined && !['unspecified', 'loopback'].includes(scopeOf(ip)) && !relayed.includes(ip)
     })
 }
 

@@ -1,6 +1,6 @@
 /** Secrets that are weak, public or in the wrong place. */
 import type { Rule } from '../rule.ts'
-import { sample, userName } from '../problems.ts'
+import { holdsSecret, sample, userName } from '../problems.ts'
 
 /** Fewer bytes than these, and a secret can be guessed from one pair of credentials. */
 const shortestSecret = 32
@@ -80,7 +80,7 @@ export const secretRules: readonly Rule[] = [
     reference: 'CWE-214',
     *check(conf) {
       for (const at of conf.settings)
-        if (at.written !== undefined && at.spec.secret === true && at.value !== '')
+        if (at.written !== undefined && holdsSecret(at))
           yield { at, message: `${at.written} shows its secret to everybody on the machine` }
     },
     bad: sample('', { command: 'turnserver --user=alice:wonderland -r example.org' }),
@@ -93,7 +93,7 @@ export const secretRules: readonly Rule[] = [
     fix: 'chmod 0640, and chgrp to the group that coturn runs as',
     reference: 'CWE-732',
     *check(conf, { mode }) {
-      const secret = conf.settings.find(({ line, spec, value }) => line && spec.secret === true && value !== '')
+      const secret = conf.settings.find((setting) => setting.line && holdsSecret(setting))
       if (secret && mode !== undefined && (mode & 0o007) !== 0)
         yield { at: secret, message: `${secret.spec.name} in a file of mode 0${(mode & 0o777).toString(8)}` }
     },
