@@ -2,26 +2,33 @@
 
 /** The nearest of `words`, when it is near enough to have been meant. */
 export function nearest(typed: string, words: readonly string[]): string | undefined {
-  const ranked = words
-    // Words of another length are further away than that.
-    .filter((word) => Math.abs(word.length - typed.length) <= farthest(word))
-    .map((word) => ({ word, distance: editDistance(typed.toLowerCase(), word.toLowerCase()) }))
-    .toSorted((a, b) => a.distance - b.distance)
-  const best = ranked[0]
-  return best && best.distance <= farthest(best.word) ? best.word : undefined
+  let best: string | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const word of words) {
+    const limit = Math.min(least - 1, farthest(word))
+    const distance = editDistance(typed.toLowerCase(), word.toLowerCase(), limit)
+    if (distance <= limit) [best, least] = [word, distance]
+  }
+  return best
 }
 
 const farthest = (word: string): number => Math.max(1, Math.floor(word.length / 3))
 
-/** Levenshtein's: insertions, deletions and replacements. */
-function editDistance(a: string, b: string): number {
+/** Levenshtein's: insertions, deletions and replacements. Any number above `limit` stands for all that are. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const current = [i]
+    let least = i
     for (let j = 1; j <= b.length; j++) {
       const replaced = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, replaced))
+      const distance = Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, replaced)
+      current.push(distance)
+      least = Math.min(least, distance)
     }
+    // Further rows only grow.
+    if (least > limit) return least
     previous = current
   }
   return previous[b.length] ?? 0

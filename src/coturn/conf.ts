@@ -39,7 +39,9 @@ export class Conf {
     this.settings = [...inFile, ...onCommand]
     for (const setting of this.settings) {
       const { name } = setting.spec
-      this.#byName.set(name, [...(this.#byName.get(name) ?? []), setting])
+      const known = this.#byName.get(name)
+      if (known) known.push(setting)
+      else this.#byName.set(name, [setting])
     }
   }
 

@@ -74,7 +74,7 @@ describe('properties', () => {
   test('render(parse(text)) = text', () => {
     fc.assert(
       fc.property(confText, (text) => renderConf(parseConf(text)) === text),
-      { seed: 1, numRuns: 1000 },
+      { seed: 1, numRuns: 500 },
     )
   })
 
@@ -103,7 +103,7 @@ describe('properties', () => {
         const once = fix({ text, version }).text
         expect(fix({ text: once, version }).text).toBe(once)
       }),
-      { seed: 3, numRuns: 60 },
+      { seed: 3, numRuns: 30 },
     )
   })
 

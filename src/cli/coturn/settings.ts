@@ -30,6 +30,8 @@ export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWor
   const realm = readRealm(textOf(flags['realm']) ?? domain)
   const relayIps = list(flags['relayIp']).map((text) => readIp(text, '--relay-ip'))
   const externalIps = await Promise.all(list(flags['externalIp']).map((text) => readExternal(text, relayIps, world)))
+  if (profile === 'lab' && relayIps.length === 1)
+    throw usage('--profile lab with one --relay-ip', 'give a second one of the same family, for RFC 5780')
   const at = textOf(flags['metrics'])
   const metrics = at === undefined ? undefined : readListener(at, '--metrics', 9641)
   const redis = textOf(flags['redis'])

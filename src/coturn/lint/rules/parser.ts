@@ -22,11 +22,18 @@ const plain = (name: string): string =>
     .toLowerCase()
     .replace(/[_.]/g, '-')
     .replace(/[:;,]+$/, '')
-const sameName = (name: string): string | undefined => optionNames.find((each) => plain(each) === plain(name))
+const byPlainName: ReadonlyMap<string, string> = new Map(
+  // The first of equals stays: verbose, not Verbose.
+  optionNames.toReversed().map((name) => [plain(name), name]),
+)
+const sameName = (name: string): string | undefined => byPlainName.get(plain(name))
 
 /** The option that `-r` or `--realm` stands for. */
 const dashedName = (name: string): string | undefined =>
   name.startsWith('--') ? findOption(name.slice(2))?.name : findShort(name.slice(1))?.name
+
+/** A file with more unknown names is no turnserver.conf, and each guess takes a third of a millisecond. */
+const mostGuesses = 100
 
 const shown = ({ name }: SettingLine): string => (name.length > 40 ? `${name.slice(0, 40)}…` : name)
 
@@ -38,9 +45,9 @@ export const parserRules: readonly Rule[] = [
     fix: 'mend the name, or remove the line',
     reference: 'turnserver(1)',
     *check(conf) {
-      for (const line of unknown(conf).filter(isSpelling)) {
+      for (const [index, line] of unknown(conf).filter(isSpelling).entries()) {
         const same = sameName(line.name)
-        const meant = same ?? nearest(line.name, optionNames)
+        const meant = same ?? (index < mostGuesses ? nearest(line.name, optionNames) : undefined)
         const message = `there is no option "${shown(line)}"${meant ? `; did you mean ${meant}?` : ''}`
         yield { at: line, message, edits: same ? rewrite(line, { name: same, value: line.value }) : [] }
       }
