@@ -1,8 +1,9 @@
 /** What lines and options mean. */
 import { nearest } from '../core/index.ts'
+import { boolean } from './conf.ts'
 import { parseCommand } from './command.ts'
 import { findOption, findShort, optionNames } from './options/table.ts'
-import { isKnownIn, type OptionSpec, type OptionType } from './options/spec.ts'
+import { isFlag, isKnownIn, type OptionSpec, type OptionType } from './options/spec.ts'
 import { parseConf } from './parse.ts'
 import { type CoturnVersion, isSince } from './version.ts'
 
@@ -79,10 +80,12 @@ export function explainConf(text: string, version: CoturnVersion, command?: stri
   ]
 }
 
-function shown(name: string, value: string, spec: OptionSpec | undefined): string {
+function shown(written: string, value: string, spec: OptionSpec | undefined): string {
+  const name = spec ? written : (written.split(':', 1)[0] ?? '')
   if (value === '') return name
-  // The value of an unknown option may be a misspelt secret.
-  return `${name}=${spec === undefined || spec.secret === true ? '…' : value}`
+  // The value of an unknown option may be a misspelt secret, and that of a flag one in the wrong place.
+  const isOdd = spec === undefined || (isFlag(spec) && boolean(value) === undefined)
+  return `${name}=${isOdd || spec.secret === true ? '…' : value}`
 }
 
 function meaningOf(spec: OptionSpec | undefined, version: CoturnVersion, written: string): string {

@@ -11,39 +11,28 @@ export function accessSection(plan: CoturnPlan): Section {
   return { title: 'Who may use it', entries }
 }
 
-function restEntries({ auth, redis }: CoturnPlan): Entry[] {
+function restEntries({ auth }: CoturnPlan): Entry[] {
   const secret = auth.kind === 'rest' ? auth.secret : undefined
   const why =
     'Credentials that expire, made by your application with a secret that it shares with coturn (TURN REST API).'
-  const entries: Entry[] =
-    secret === undefined && redis === undefined
-      ? [
-          note(
-            why,
-            comment(['natcheck-disable-next-line secret-missing: natcheck coturn init writes one of your own below.']),
-            option('use-auth-secret'),
-          ),
-          note('The secret: 32 random bytes, openssl rand -hex 32. This file is then for its service only, mode 0640.'),
-          '#static-auth-secret=\n',
-        ]
-      : [note(why, option('use-auth-secret'))]
   if (secret !== undefined) {
-    entries.push(
+    return [
+      note(why, option('use-auth-secret')),
       note(
-        'The secret. To rotate it, add a second line with the old one for a day.',
+        'The secret, the same on every node of a fleet. To rotate it, add a second line with the old one for a day.',
         option('static-auth-secret', secret),
       ),
-    )
+    ]
   }
-  if (redis !== undefined) {
-    entries.push(
-      note(
-        'Further secrets, the same for the whole fleet: in the Redis set turn/realm/REALM/secret, to be rotated without a restart.',
-        option('redis-userdb', redis),
-      ),
-    )
-  }
-  return entries
+  return [
+    note(
+      why,
+      comment(['natcheck-disable-next-line secret-missing: natcheck coturn init writes one of your own below.']),
+      option('use-auth-secret'),
+    ),
+    note('The secret: 32 random bytes, openssl rand -hex 32. This file is then for its service only, mode 0640.'),
+    '#static-auth-secret=\n',
+  ]
 }
 
 function userEntries({ auth, redis, realm }: CoturnPlan): Entry[] {

@@ -42,4 +42,4 @@ export const holdsSecret = ({ spec, value }: Setting): boolean =>
   spec.secret === true && value !== '' && (spec.type !== 'connection' || /password=\S|\/\/[^/]*:[^/]*@/.test(value))
 
 /** `alice` of `alice:password`: never the password. */
-export const userName = (value: string): string => value.split(':', 1)[0] ?? ''
+export const userName = (value: string): string => (value.includes(':') ? (value.split(':', 1)[0] ?? '') : '…')

@@ -1,24 +1,50 @@
 /** Addresses: where coturn listens, relays, and what it tells clients. */
 import { familyOf, parseAddress, parseIp, scopeOf } from '../../../core/index.ts'
+import type { Setting } from '../../conf.ts'
 import type { Rule } from '../rule.ts'
 import { recent, remove, sample } from '../problems.ts'
 
 const isWildcard = (value: string): boolean => value === '0.0.0.0' || value === '::'
 
+/** What DNS could know: letters somewhere, and no all-numeric end. */
+const isName = (text: string): boolean => /^(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(text)
+
+/** The hosts that a setting names, without ports. */
+function hostsOf({ spec, value }: Setting): string[] {
+  if (spec.type === 'ip') return [value]
+  if (spec.type === 'mapping') return value.split('/')
+  return spec.type === 'ip-port' ? [value.replace(/:\d{1,5}$/, '')] : []
+}
+
 export const addressRules: readonly Rule[] = [
   {
     id: 'address-invalid',
     severity: 'error',
-    why: 'coturn takes addresses only, and ignores a name or anything else.',
+    why: 'It is neither an address nor a name that could be looked up: coturn ignores the line.',
     fix: 'write an IP address',
     reference: 'coturn make_ioa_addr()',
     *check(conf) {
       for (const at of conf.settings)
-        if (at.spec.type === 'ip' && at.value !== '' && !parseIp(at.value))
+        if (at.spec.type === 'ip' && at.value !== '' && !parseIp(at.value) && !isName(at.value))
           yield { at, message: `${at.spec.name}: "${at.value}" is no address` }
     },
-    bad: sample('listening-ip=turn.example.org\n'),
+    bad: sample('listening-ip=192.0.2.1:3478\n'),
     good: sample('listening-ip=192.0.2.1\n'),
+  },
+  {
+    id: 'address-name',
+    severity: 'warning',
+    why: 'coturn looks the name up once, at its start, and takes the first answer: without DNS at that moment the line is gone.',
+    fix: 'write the IP address',
+    reference: 'coturn make_ioa_addr()',
+    *check(conf) {
+      for (const at of conf.settings) {
+        const host = hostsOf(at).find((each) => parseIp(each) === undefined && isName(each))
+        if (host !== undefined) yield { at, message: `${at.spec.name} names ${host} instead of its address` }
+      }
+    },
+    bad: sample('external-ip=turn.example.org\n'),
+    good: sample('external-ip=203.0.113.10\n'),
   },
   {
     id: 'external-ip-invalid',
@@ -28,13 +54,14 @@ export const addressRules: readonly Rule[] = [
     reference: 'turnserver(1), external-ip',
     *check(conf) {
       for (const at of conf.all('external-ip')) {
-        const ips = at.value.split('/').map(parseIp)
-        const isOne = ips.length <= 2 && ips.every((ip) => ip !== undefined)
-        const families = new Set(ips.map((ip) => familyOf(ip ?? '')))
-        if (!isOne || families.size > 1) yield { at, message: `"${at.value}" is no mapping of addresses` }
+        const parts = at.value.split('/')
+        const ips = parts.flatMap((part) => parseIp(part) ?? [])
+        const isMapping = parts.length <= 2 && parts.every((part) => parseIp(part) !== undefined || isName(part))
+        if (!isMapping || new Set(ips.map(familyOf)).size > 1)
+          yield { at, message: `"${at.value}" is no mapping of addresses` }
       }
     },
-    bad: sample('external-ip=turn.example.org\n'),
+    bad: sample('external-ip=203.0.113.10/24\n'),
     good: sample('external-ip=203.0.113.10/192.0.2.1\n'),
   },
   {
@@ -117,11 +144,18 @@ export const addressRules: readonly Rule[] = [
     fix: 'write 192.0.2.1:3478 or [2001:db8::1]:3478',
     reference: 'turnserver(1), aux-server',
     *check(conf) {
-      for (const at of conf.settings)
-        if (at.spec.type === 'ip-port' && at.value !== '' && !parseAddress(at.value) && !parseIp(at.value))
-          yield { at, message: `${at.spec.name}: "${at.value}" is no IP:PORT` }
+      for (const at of conf.settings) {
+        const { value } = at
+        if (
+          at.spec.type === 'ip-port' &&
+          value !== '' &&
+          !parseAddress(value) &&
+          !hostsOf(at).some((host) => parseIp(host) || isName(host))
+        )
+          yield { at, message: `${at.spec.name}: "${value}" is no IP:PORT` }
+      }
     },
-    bad: sample('alternate-server=turn2.example.org:3478\n'),
+    bad: sample('alternate-server=turn:192.0.2.1:3478\n'),
     good: sample('alternate-server=192.0.2.1:3478\n'),
   },
   {

@@ -29,7 +29,8 @@ export const argumentRules: readonly Rule[] = [
     fix: 'write --OPTION=VALUE',
     reference: 'getopt_long(3)',
     *check(conf) {
-      for (const word of conf.command?.strays ?? []) yield { message: `"${word.slice(0, 40)}" is ignored` }
+      for (const word of conf.command?.strays ?? [])
+        yield { message: `${/^\d+$/.test(word) ? word : 'a word'} is ignored` }
     },
     bad: sample('', { command: 'turnserver --stale-nonce 600' }),
     good: sample('', { command: 'turnserver --stale-nonce=600' }),

@@ -153,6 +153,19 @@ export const authRules: readonly Rule[] = [
     good: sample('use-auth-secret\nredis-userdb="ip=127.0.0.1"\nrealm=example.org\n'),
   },
   {
+    id: 'secret-behind-database',
+    severity: 'warning',
+    why: 'With a database of users coturn asks it for secrets too, and while it is down even those of the file get 401.',
+    fix: 'keep the secret in the file and drop the database of users, or accept that it has to be up',
+    reference: 'coturn get_auth_secrets()',
+    *check(conf) {
+      const at = conf.first('psql-userdb', 'mysql-userdb', 'mongo-userdb', 'redis-userdb')
+      if (at && conf.has('static-auth-secret')) yield { at, message: `logging in depends on ${at.spec.name}` }
+    },
+    bad: sample('static-auth-secret=x\nredis-userdb="ip=127.0.0.1"\n'),
+    good: sample('static-auth-secret=x\nredis-statsdb="ip=127.0.0.1"\n'),
+  },
+  {
     id: 'user-malformed',
     severity: 'error',
     why: 'A user is NAME:PASSWORD; coturn skips any other.',

@@ -87,8 +87,8 @@ export const containerRules: readonly Rule[] = [
       const risky = conf.command?.words.find(
         (word) => /[`$]/.test(word) && !/^--?[\w-]+=\$\(detect-external-ip\)$/.test(word),
       )
-      if (risky !== undefined)
-        yield { message: `the shell evaluates the argument ${risky.split('=')[0]?.slice(0, 40)}` }
+      const name = risky?.startsWith('-') ? ` ${risky.split('=')[0]?.slice(0, 40)}` : ''
+      if (risky !== undefined) yield { message: `the shell evaluates the argument${name}` }
     },
     bad: sample('', { command: "docker run --network host coturn/coturn --cli-password='$5$abc'" }),
     good: sample('', { command: "docker run --network host coturn/coturn --external-ip='$(detect-external-ip)'" }),

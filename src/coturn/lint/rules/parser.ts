@@ -10,9 +10,12 @@ const settings = (conf: Conf): SettingLine[] => conf.file.lines.filter((line) =>
 const unknown = (conf: Conf): SettingLine[] => settings(conf).filter(({ name }) => findOption(name) === undefined)
 
 const bom = '\ufeff'
+const beforeColon = (name: string): string => name.split(':', 1)[0] ?? ''
 const isDashed = ({ name }: SettingLine): boolean => name.startsWith('-')
 const isLetter = ({ name }: SettingLine): boolean => /^[A-Za-z]$/.test(name)
-const hasColon = ({ name }: SettingLine): boolean => name.endsWith(':')
+/** `realm:`, and `realm:example.org` without a blank. */
+const hasColon = ({ name }: SettingLine): boolean =>
+  name.endsWith(':') || (name.includes(':') && findOption(beforeColon(name)) !== undefined)
 const isSpelling = (line: SettingLine): boolean =>
   !isDashed(line) && !isLetter(line) && !hasColon(line) && !line.name.startsWith(bom) && !line.continued
 
@@ -35,7 +38,11 @@ const dashedName = (name: string): string | undefined =>
 /** A file with more unknown names is no turnserver.conf, and each guess takes a third of a millisecond. */
 const mostGuesses = 100
 
-const shown = ({ name }: SettingLine): string => (name.length > 40 ? `${name.slice(0, 40)}…` : name)
+/** What stands behind a colon may be a secret. */
+const shown = ({ name }: SettingLine): string => {
+  const first = beforeColon(name)
+  return first.length > 40 ? `${first.slice(0, 40)}…` : first
+}
 
 export const parserRules: readonly Rule[] = [
   {
@@ -47,7 +54,7 @@ export const parserRules: readonly Rule[] = [
     *check(conf) {
       for (const [index, line] of unknown(conf).filter(isSpelling).entries()) {
         const same = sameName(line.name)
-        const meant = same ?? (index < mostGuesses ? nearest(line.name, optionNames) : undefined)
+        const meant = same ?? (index < mostGuesses ? nearest(shown(line), optionNames) : undefined)
         const message = `there is no option "${shown(line)}"${meant ? `; did you mean ${meant}?` : ''}`
         yield { at: line, message, edits: same ? rewrite(line, { name: same, value: line.value }) : [] }
       }
@@ -98,10 +105,10 @@ export const parserRules: readonly Rule[] = [
     reference: 'turnserver(1)',
     *check(conf) {
       for (const line of unknown(conf).filter(hasColon)) {
-        const name = findOption(line.name.slice(0, -1))?.name
+        const name = line.name.endsWith(':') ? findOption(line.name.slice(0, -1))?.name : undefined
         yield {
           at: line,
-          message: `"${shown(line)}" ends with a colon`,
+          message: `a colon stands behind ${shown(line)}`,
           edits: name ? rewrite(line, { name, value: line.value }) : [],
         }
       }

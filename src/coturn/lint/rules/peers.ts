@@ -281,7 +281,7 @@ export const peerRules: readonly Rule[] = [
   {
     id: 'peer-range',
     severity: 'error',
-    why: 'It is no range: coturn logs “Wrong address format” and goes on without it, or matches nothing.',
+    why: 'What is no address is looked up in DNS once, at the start; what is not found, or ends before it begins, matches nothing.',
     fix: 'write IP or FIRST-LAST, both of one family',
     reference: 'turnserver(1), denied-peer-ip',
     *check(conf) {

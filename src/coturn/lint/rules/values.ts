@@ -42,7 +42,7 @@ export const valueRules: readonly Rule[] = [
     *check(conf) {
       for (const at of conf.settings)
         if (at.spec.type === 'switch' && at.value !== '' && boolean(at.value) !== true)
-          yield { at, message: `${at.spec.name} is on in spite of "${at.value}"` }
+          yield { at, message: `${at.spec.name} is on in spite of its value` }
     },
     bad: sample('use-auth-secret=0\n'),
     good: sample('use-auth-secret\n'),
@@ -56,7 +56,7 @@ export const valueRules: readonly Rule[] = [
     *check(conf) {
       for (const at of conf.settings)
         if (at.spec.type === 'flag' && boolean(at.value) === undefined)
-          yield { at, message: `${at.spec.name} is "${at.value}", no boolean: coturn ends` }
+          yield { at, message: `the value of ${at.spec.name} is no boolean: coturn ends` }
     },
     bad: sample('fingerprint=enabled\n'),
     good: sample('fingerprint=yes\n'),
