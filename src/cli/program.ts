@@ -60,6 +60,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
   natcheck relay        a STUN/TURN relay on this machine, to try it
+  natcheck coturn lint  what is wrong in a turnserver.conf
 `,
     )
   addNatCommand(program, async (flags) => {

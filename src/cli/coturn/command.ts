@@ -6,8 +6,9 @@ export type CoturnAction = 'init' | 'lint' | 'explain' | 'migrate' | 'convert'
 const examples: Readonly<Record<CoturnAction, string>> = {
   init: `Examples:
   natcheck coturn init --domain turn.example.org --coturn-version 4.6.1
-  natcheck coturn init --domain turn.example.org --external-ip 203.0.113.10/10.0.0.5
-  natcheck coturn init --domain turn.example.org --auth users --users-file users.txt --tls none
+  natcheck coturn init --domain turn.example.org \\
+    --external-ip 203.0.113.10/10.0.0.5 --relay-ip 10.0.0.5
+  natcheck coturn init --domain example.org --users-file users.txt --tls none
 `,
   lint: `Examples:
   natcheck coturn lint /etc/turnserver.conf

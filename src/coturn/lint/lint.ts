@@ -29,11 +29,13 @@ export interface Finding {
   readonly fixable: boolean
 }
 
+const lineOf = ({ line = Number.MAX_SAFE_INTEGER }: Finding): number => line
+
 interface Found extends Finding {
   readonly edits: readonly Edit[]
 }
 
-/** What is wrong with it, in the order of its lines; what concerns the whole file comes first. */
+/** What is wrong with it, in the order of its lines; what concerns the whole file comes last. */
 export const lint = (input: LintInput): Finding[] => found(input).map(({ edits: _, ...finding }) => finding)
 
 function found({ text, version, command, observed = {} }: LintInput): Found[] {
@@ -47,7 +49,7 @@ function found({ text, version, command, observed = {} }: LintInput): Found[] {
       if (!silenced.silences(each)) findings.push(each)
     }
   }
-  return findings.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0))
+  return findings.toSorted((a, b) => lineOf(a) - lineOf(b))
 }
 
 const commandOf = (command: string | undefined, version: CoturnVersion): CommandLine | undefined =>

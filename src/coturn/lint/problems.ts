@@ -22,10 +22,10 @@ export function* missingFlag(conf: Conf, name: string, message: string): Generat
   yield { at: setting, message, edits: setting ? rewrite(setting.line, { name }) : append(name) }
 }
 
-/** A flag that should not be on and is. */
+/** A flag that should not be on and is. Somebody chose it, so taking it out is not for `--fix`. */
 export function* unwantedFlag(conf: Conf, name: string, message: string): Generator<Problem> {
   if (!conf.isOn(name)) return
-  yield { at: conf.last(name), message, edits: conf.all(name).flatMap(remove) }
+  yield { at: conf.last(name), message }
 }
 
 export const sample = (text: string, rest: Omit<Sample, 'text'> = {}): Sample => ({ text, ...rest })

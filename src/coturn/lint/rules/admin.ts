@@ -3,7 +3,7 @@ import { parseIp, scopeOf } from '../../../core/index.ts'
 import type { Conf, Setting } from '../../conf.ts'
 import { isBefore, isSince } from '../../version.ts'
 import type { Rule } from '../rule.ts'
-import { missingFlag, recent, remove, rewrite, sample, unwantedFlag } from '../problems.ts'
+import { missingFlag, recent, sample, unwantedFlag } from '../problems.ts'
 
 /** An address that others than this machine, or than its private network, reach. */
 function isExposed(at: Setting | undefined, allowed: readonly string[]): boolean {
@@ -43,8 +43,7 @@ export const adminRules: readonly Rule[] = [
     reference: 'turnserver(1), cli-ip',
     *check(conf) {
       const at = conf.last('cli-ip')
-      if (usesCli(conf) && isExposed(at, ['loopback']))
-        yield { at, message: `the console listens on ${at?.value}`, edits: conf.all('cli-ip').flatMap(remove) }
+      if (usesCli(conf) && isExposed(at, ['loopback'])) yield { at, message: `the console listens on ${at?.value}` }
     },
     bad: sample('cli-ip=0.0.0.0\n'),
     good: sample('cli-ip=127.0.0.1\n'),
@@ -72,7 +71,7 @@ export const adminRules: readonly Rule[] = [
     *check(conf) {
       if (usesCli(conf)) return
       for (const name of ['cli-ip', 'cli-port', 'cli-password'])
-        for (const at of conf.all(name)) yield { at, message: `${name} without a console`, edits: remove(at) }
+        for (const at of conf.all(name)) yield { at, message: `${name} without a console` }
     },
     bad: sample('no-cli\ncli-port=5766\n'),
     good: sample('cli-port=5766\ncli-password=x\n'),
@@ -234,12 +233,7 @@ export const adminRules: readonly Rule[] = [
     reference: 'CWE-250',
     *check(conf) {
       const at = conf.last('proc-user')
-      if (at?.value === 'root')
-        yield {
-          at,
-          message: 'coturn runs as root',
-          edits: rewrite(at.line, { name: 'proc-user', value: 'turnserver' }),
-        }
+      if (at?.value === 'root') yield { at, message: 'coturn runs as root' }
     },
     bad: sample('proc-user=root\n'),
     good: sample('proc-user=turnserver\n'),

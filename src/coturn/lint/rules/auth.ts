@@ -270,7 +270,6 @@ export const authRules: readonly Rule[] = [
         yield {
           at: conf.last('secure-stun'),
           message: 'Binding requests need credentials',
-          edits: conf.all('secure-stun').flatMap(remove),
         }
     },
     bad: sample('secure-stun\n'),

@@ -182,7 +182,7 @@ export const peerRules: readonly Rule[] = [
     *check(conf) {
       for (const { at, range } of rangesOf(conf, 'allowed-peer-ip'))
         if (everything.some((all) => all && covers([range], all)))
-          yield { at, message: `${at.value} allows every peer`, edits: remove(at) }
+          yield { at, message: `${at.value} allows every peer` }
     },
     bad: sample('allowed-peer-ip=0.0.0.0-255.255.255.255\n'),
     good: sample('allowed-peer-ip=192.0.2.0-192.0.2.255\n'),

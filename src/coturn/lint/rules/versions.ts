@@ -185,7 +185,10 @@ export const versionRules: readonly Rule[] = [
     fix: 'below 4.7 add no-rfc5780, from 4.7 on remove rfc5780',
     reference: 'RFC 5780 §9',
     *check(conf) {
-      yield* hardenOld(conf, 'no-rfc5780', 'NAT behaviour discovery is on')
+      for (const problem of hardenOld(conf, 'no-rfc5780', 'NAT behaviour discovery is on')) {
+        // With two addresses it may be what this server is for.
+        yield conf.all('listening-ip').length > 1 ? { ...problem, edits: [] } : problem
+      }
       yield* hardenNew(conf, 'rfc5780', 'NAT behaviour discovery is on')
     },
     bad: recent('rfc5780\n'),
