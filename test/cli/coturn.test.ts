@@ -40,6 +40,7 @@ const world = (change: Partial<CoturnWorld> = {}): CoturnWorld => ({
   now: () => wallTime(Date.parse('2026-11-21T00:00:00Z')),
   random: (bytes) => new Uint8Array(bytes).fill(0xa5),
   installed: () => Promise.resolve({ version: '4.6.1', lacks: ['prometheus'] }),
+  addresses: () => ['10.0.0.5'],
   publicIp: () => Promise.reject(new Error('asked the internet')),
   ask: () => Promise.reject(new Error('asked a question')),
   ...change,
@@ -136,16 +137,30 @@ describe('init', () => {
     expect(lint({ text, version: '4.17.2', observed: { mode: 0o640 } })).toEqual([])
   })
 
-  test('--external-ip auto asks a STUN server, and only then', async () => {
+  test.each<[string, readonly string[], readonly string[], string | undefined]>([
+    ['one private address', ['auto'], ['10.0.0.5'], '8.8.4.4/10.0.0.5'],
+    ['several', ['auto'], ['10.0.0.5', '10.0.1.5'], '8.8.4.4'],
+    ['the public one itself', ['auto'], ['8.8.4.4'], undefined],
+    ['given', ['9.9.9.9'], ['10.0.0.5'], '9.9.9.9/10.0.0.5'],
+    ['given with its own', ['9.9.9.9/10.0.0.7'], ['10.0.0.5'], '9.9.9.9/10.0.0.7'],
+    ['not given', [], ['10.0.0.5'], undefined],
+  ])('external-ip: %s', async (_, externalIp, addresses, expected) => {
     const publicIp = (): Promise<string> => Promise.resolve('8.8.4.4')
-    await init({ domain: 'turn.example.org', externalIp: ['auto'], relayIp: ['10.0.0.5'] }, { publicIp })
-    expect(content('turnserver.conf')).toContain('\nexternal-ip=8.8.4.4/10.0.0.5\n')
+    await init({ domain: 'turn.example.org', externalIp }, { publicIp, addresses: () => addresses })
+    expect(/^external-ip=(.*)$/m.exec(content('turnserver.conf'))?.[1]).toBe(expected)
   })
 
-  test('asks for the domain where somebody can answer', async () => {
+  test('asks what it can’t find out where somebody can answer, and has what it found confirmed', async () => {
     io.stdoutIsTty = true
-    await init({}, { interactive: true, ask: () => Promise.resolve('asked.example.org') })
+    const asked: string[] = []
+    const ask = (question: string, preset: string): Promise<string> => {
+      asked.push(question)
+      return Promise.resolve(preset || 'asked.example.org')
+    }
+    await init({}, { interactive: true, ask, publicIp: () => Promise.resolve('8.8.4.4') })
     expect(content('turnserver.conf')).toContain('\nrealm=asked.example.org\n')
+    expect(content('turnserver.conf')).toContain('\nexternal-ip=8.8.4.4/10.0.0.5\n')
+    expect(asked.length).toBe(2)
   })
 
   test('in words', async () => {

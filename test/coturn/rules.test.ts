@@ -1,4 +1,5 @@
 /** Each rule finds its bad sample, leaves its good one alone, and mends what it says it can mend. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { fix, lint } from '../../src/coturn/lint/lint.ts'
 import type { Rule, Sample } from '../../src/coturn/lint/rule.ts'
@@ -14,8 +15,9 @@ const input = ({ text, version = '4.6.1', command, observed }: Sample): Paramete
 const of = ({ id }: Rule, sample: Sample): ReturnType<typeof lint> =>
   lint(input(sample)).filter(({ rule }) => rule === id)
 
-test('there are at least 60, each with an id of its own', () => {
+test('there are at least 60, each with an id of its own, and README counts them', () => {
   expect(allRules.length).toBeGreaterThanOrEqual(60)
+  expect(readFileSync(new URL('../../README.md', import.meta.url), 'utf8')).toContain(` ${allRules.length} rules: `)
   expect(new Set(allRules.map(({ id }) => id)).size).toBe(allRules.length)
 })
 

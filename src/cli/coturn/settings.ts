@@ -1,6 +1,6 @@
 /** The plan of `natcheck coturn init`, from flags, answers and what the machine knows. */
 import { resolve } from 'node:path'
-import { NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
+import { familyOf, NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
 import { userKey } from '../../coturn/generate/key.ts'
 import { certificateDirectory, type CoturnPlan, type PlannedTls, type Profile } from '../../coturn/generate/plan.ts'
 import { isBefore } from '../../coturn/version.ts'
@@ -29,7 +29,10 @@ export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWor
   const profile = readWord(flags['profile'] ?? 'public', '--profile', ['public', 'internal', 'lab'] satisfies Profile[])
   const realm = readRealm(textOf(flags['realm']) ?? domain)
   const relayIps = list(flags['relayIp']).map((text) => readIp(text, '--relay-ip'))
-  const externalIps = await Promise.all(list(flags['externalIp']).map((text) => readExternal(text, relayIps, world)))
+  const externalIps =
+    profile === 'public'
+      ? await readExternals(flags['externalIp'], relayIps, io, world)
+      : list(flags['externalIp']).map((text) => readExternalIp(text, '--external-ip'))
   if (profile === 'lab' && relayIps.length === 1)
     throw usage('--profile lab with one --relay-ip', 'give a second one of the same family, for RFC 5780')
   const at = textOf(flags['metrics'])
@@ -81,18 +84,38 @@ function readRealm(text: string): string {
   throw usage('--realm is no realm', 'write your domain, such as example.org')
 }
 
-async function readExternal(
-  text: string,
+type Mapping = CoturnPlan['externalIps'][number]
+
+/** What was given; else, where somebody can confirm it, what the internet sees of a machine without public address. */
+async function readExternals(
+  flag: unknown,
   relayIps: readonly string[],
+  io: CliIo,
   world: CoturnWorld,
-): Promise<CoturnPlan['externalIps'][number]> {
-  const [only, ...further] = relayIps.filter((ip) => !ip.includes(':'))
-  const inside = further.length === 0 ? only : undefined
-  const { external, internal = inside } =
-    text === 'auto' ? { external: await world.publicIp() } : readExternalIp(text, '--external-ip')
-  // Without NAT there is nothing to map.
-  if (internal === external || internal === undefined) return { external }
-  return { external, internal }
+): Promise<Mapping[]> {
+  const given = list(flag)
+  const local = relayIps.length > 0 ? relayIps.filter((ip) => !ip.includes(':')) : world.addresses()
+  const inside = local.length === 1 ? local[0] : undefined
+  if (given.length > 0) {
+    const mappings = await Promise.all(
+      given.map(async (text) =>
+        text === 'auto' ? { external: await world.publicIp() } : readExternalIp(text, '--external-ip'),
+      ),
+    )
+    return mappings.flatMap((mapping) => within(mapping, local, inside))
+  }
+  const isBehindNat = local.length > 0 && local.every((ip) => scopeOf(ip) !== 'global')
+  if (!isBehindNat || !world.interactive || !io.stdoutIsTty) return []
+  const seen = await world.publicIp().catch(() => '')
+  const answer = await world.ask('Public address of this machine (- for none):', seen || '-')
+  return answer === '-' ? [] : within(readExternalIp(answer, 'the public address'), local, inside)
+}
+
+/** With the address inside, where there is only one it could be; nothing where the machine has the public one itself. */
+function within({ external, internal }: Mapping, local: readonly string[], inside: string | undefined): Mapping[] {
+  if (internal === undefined && local.includes(external)) return []
+  const own = internal ?? (inside !== undefined && familyOf(inside) === familyOf(external) ? inside : undefined)
+  return [own === undefined || own === external ? { external } : { external, internal: own }]
 }
 
 function readAuth(flags: Flags, io: CliIo): readonly RelayUser[] | undefined {

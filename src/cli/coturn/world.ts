@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import { isatty } from 'node:tty'
 import { promisify } from 'node:util'
 import { type IpAddress, type WallTime, wallTime } from '../../core/index.ts'
+import { nodeNetwork } from '../../transport/index.ts'
 import type { ObservedCertificate, ObservedFile } from '../../coturn/lint/observations.ts'
 import { codeOf } from './files.ts'
 
@@ -22,6 +23,8 @@ export interface CoturnWorld {
   random(bytes: number): Uint8Array
   /** The turnserver of this machine; undefined where there is none, or it does not say. */
   installed(): Promise<InstalledCoturn | undefined>
+  /** IPv4 addresses of the interfaces that are up, without loopback. */
+  addresses(): readonly IpAddress[]
   /** The address that the internet sees, from a STUN server. Throws what the probe throws. */
   publicIp(): Promise<IpAddress>
   /** A file that the configuration names; relative ones are relative to the working directory. */
@@ -37,6 +40,10 @@ export function machine(): CoturnWorld {
     now: () => wallTime(Date.now()),
     random: (bytes) => randomBytes(bytes),
     installed,
+    addresses: () =>
+      nodeNetwork()
+        .interfaces()
+        .flatMap(({ ip, internal }) => (internal || ip.includes(':') ? [] : [ip])),
     publicIp: async () => (await import('./public-ip.ts')).publicIp(),
     look,
     certificate,
