@@ -38,7 +38,7 @@ const world = (change: Partial<CoturnWorld> = {}): CoturnWorld => ({
   ...machine(),
   interactive: false,
   now: () => wallTime(Date.parse('2026-11-21T00:00:00Z')),
-  random: (bytes) => new Uint8Array(bytes).fill(0xa5),
+  random: (bytes) => new Uint8Array(bytes).map((_, index) => (index * 37 + 11) % 256),
   installed: () => Promise.resolve({ version: '4.6.1', lacks: ['prometheus'] }),
   addresses: () => ['10.0.0.5'],
   publicIp: () => Promise.reject(new Error('asked the internet')),
@@ -52,7 +52,7 @@ describe('init', () => {
     expect(await initCommand({ json: true, ...flags }, io, world(change))).toBe(0)
     return JSON.parse(io.stdout) as InitDocument
   }
-  const secret = 'a5'.repeat(32)
+  const secret = Buffer.from(world().random(32)).toString('hex')
 
   test('writes file, secret and hook, and what to paste; the file is clean', async () => {
     const { files, iceServers, check } = await init({ domain: 'turn.example.org' })

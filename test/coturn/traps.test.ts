@@ -30,15 +30,14 @@ describe('the parser', () => {
     ['the secret wins over users', 'static-auth-secret=x\nuser=a:b\n', '2:users-ignored'],
     ['no auth option and no users', 'realm=a\n', 'open-relay'],
     ['min-port above max-port', 'min-port=6000\nmax-port=5000\n', '2:ports-reversed'],
-    ['no certificate: plain text only', 'tls-listening-port=5349\n', '1:tls-without-certificate'],
+    ['no certificate: plain text only', 'tls-listening-port=5349\n', '1:tls-port-dead'],
     ['bps-capacity without max-bps', 'bps-capacity=1000\n', '1:bps-capacity-alone'],
     ['loopback peers and an empty cli-password', 'allow-loopback-peers\n', '1:loopback-needs-cli-password'],
     ['lt-cred-mech and no-auth', 'lt-cred-mech\nno-auth\n', '2:auth-contradiction'],
   ])('%s: %j', (_, text, rule, version = '4.6.1') => {
     const found = lint({ text, version })
     expect(found.map(({ rule: id, line }) => (line === undefined ? id : `${line}:${id}`))).toContain(rule)
-    if (rule !== '1:tls-without-certificate')
-      expect(found.find(({ rule: id }) => rule.endsWith(id))?.severity).toBe('error')
+    expect(found.find(({ rule: id }) => rule.endsWith(id))?.severity).toBe('error')
   })
 
   test('a missing certificate is an error where it can be looked for', () => {

@@ -41,5 +41,8 @@ export const recent = (text: string, rest: Omit<Sample, 'text' | 'version'> = {}
 export const holdsSecret = ({ spec, value }: Setting): boolean =>
   spec.secret === true && value !== '' && (spec.type !== 'connection' || /password=\S|\/\/[^/]*:[^/]*@/.test(value))
 
+/** More than its owner and its group's reading. */
+export const beyond0640 = (mode: number): boolean => (mode & 0o137) !== 0
+
 /** `alice` of `alice:password`: never the password. */
 export const userName = (value: string): string => (value.includes(':') ? (value.split(':', 1)[0] ?? '') : '…')

@@ -1,9 +1,12 @@
 /** Secrets that are weak, public or in the wrong place. */
 import type { Rule } from '../rule.ts'
-import { holdsSecret, sample, userName } from '../problems.ts'
+import { beyond0640, holdsSecret, sample, userName } from '../problems.ts'
 
 /** Fewer bytes than these, and a secret can be guessed from one pair of credentials. */
 const shortestSecret = 32
+
+/** Random text of that length never has fewer different characters. */
+const fewCharacters = 7
 
 const textbook =
   /^(?:north|logen|logen2?|openrelayproject(?:secret)?|my-?(?:static-?)?(?:auth-?)?secret|static-?auth-?secret|your[-_ ]?(?:static[-_ ]?)?(?:auth[-_ ]?)?(?:secret|password)(?:[-_ ]?(?:key|here))?|(?:super|very)?-?secret(?:key)?|change[-_]?me!?|change[-_]?this|replace[-_ ]?(?:me|this).*|qwerty(?:\d+)?|pass(?:word)?\d*|admin|root|test(?:ing)?\d*|turn(?:server|user|pass(?:word)?)?\d*|coturn|guest|example|youhavetoberealistic|letmein|\d{1,8}|a+|x+|<.*>|\{\{.*\}\}|\$\{.*\})$/i
@@ -39,6 +42,25 @@ export const secretRules: readonly Rule[] = [
         for (const at of conf.all(name)) if (textbook.test(at.value)) yield { at, message: `${name} is a textbook's` }
     },
     bad: sample('static-auth-secret=north\n'),
+    good: sample('static-auth-secret=f3b1c9a07d5e4826b7a90c1d2e3f40516273849aab5c6d7e8f90a1b2c3d4e5f6\n'),
+  },
+  {
+    id: 'secret-not-random',
+    severity: 'error',
+    why: 'Words and repetitions are guessed long before 32 random bytes are.',
+    fix: 'make one of 32 random bytes: openssl rand -hex 32',
+    reference: 'NIST SP 800-63B §5.1.1.2',
+    *check(conf) {
+      for (const name of secretNames) {
+        for (const at of conf.all(name)) {
+          const isLong = Buffer.byteLength(at.value) >= shortestSecret
+          const isPlain =
+            new Set(at.value).size < fewCharacters || /secret|passw|change|replace|example|qwert|12345/i.test(at.value)
+          if (isLong && isPlain) yield { at, message: `${name} is long, but not random` }
+        }
+      }
+    },
+    bad: sample('static-auth-secret=this-is-the-secret-of-our-turn-server\n'),
     good: sample('static-auth-secret=f3b1c9a07d5e4826b7a90c1d2e3f40516273849aab5c6d7e8f90a1b2c3d4e5f6\n'),
   },
   {
@@ -89,12 +111,12 @@ export const secretRules: readonly Rule[] = [
   {
     id: 'file-mode',
     severity: 'error',
-    why: 'The file holds secrets, and everybody on the machine may read it.',
+    why: 'The file holds secrets, and others than coturn may read or change it.',
     fix: 'chmod 0640, and chgrp to the group that coturn runs as',
     reference: 'CWE-732',
     *check(conf, { mode }) {
       const secret = conf.settings.find((setting) => setting.line && holdsSecret(setting))
-      if (secret && mode !== undefined && (mode & 0o007) !== 0)
+      if (secret && mode !== undefined && beyond0640(mode))
         yield { at: secret, message: `${secret.spec.name} in a file of mode 0${(mode & 0o777).toString(8)}` }
     },
     bad: sample('static-auth-secret=x\n', { observed: { mode: 0o644 } }),

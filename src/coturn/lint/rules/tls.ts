@@ -3,7 +3,7 @@ import type { Conf } from '../../conf.ts'
 import { isSince } from '../../version.ts'
 import type { Problem, Rule } from '../rule.ts'
 import type { ObservedCertificate } from '../observations.ts'
-import { recent, sample, unwantedFlag } from '../problems.ts'
+import { beyond0640, recent, sample, unwantedFlag } from '../problems.ts'
 
 const day = 86_400_000
 /** ACME clients renew 30 days before the end: with less than these something went wrong. */
@@ -49,10 +49,24 @@ export const tlsRules: readonly Rule[] = [
     reference: 'RFC 7065',
     *check(conf) {
       if (conf.isOn('no-tls') || conf.value('cert') || conf.value('pkey')) return
-      yield { at: conf.last('tls-listening-port'), message: 'no certificate: TLS does not start' }
+      yield { message: 'no certificate: TLS does not start' }
     },
-    bad: sample('tls-listening-port=5349\n'),
+    bad: sample('listening-port=3478\n'),
     good: sample(both),
+  },
+  {
+    id: 'tls-port-dead',
+    severity: 'error',
+    why: 'A TLS port is set and no certificate: coturn ignores the port, and the turns: URLs that lead there fail.',
+    fix: 'set cert and pkey, or remove the port',
+    reference: 'RFC 7065',
+    *check(conf) {
+      const at = conf.first('tls-listening-port', 'alt-tls-listening-port')
+      if (at && !conf.isOn('no-tls') && !conf.value('cert') && !conf.value('pkey'))
+        yield { at, message: `${at.spec.name} ${at.value} without a certificate` }
+    },
+    bad: sample('tls-listening-port=443\n'),
+    good: sample(`tls-listening-port=443\n${both}`),
   },
   {
     id: 'tls-half',
@@ -102,13 +116,13 @@ export const tlsRules: readonly Rule[] = [
   {
     id: 'key-mode',
     severity: 'error',
-    why: 'Everybody on the machine may read the private key.',
+    why: 'Others than coturn may read or change the private key.',
     fix: 'chmod 0640, and chgrp to the group that coturn runs as',
     reference: 'CWE-732',
     *check(conf, { files = {} }) {
       const at = conf.last('pkey')
       const file = at ? files[at.value] : undefined
-      if (file?.kind === 'readable' && (file.mode & 0o007) !== 0)
+      if (file?.kind === 'readable' && beyond0640(file.mode))
         yield { at, message: `the key has mode 0${(file.mode & 0o777).toString(8)}` }
     },
     bad: sample('pkey=/key.pem\n', { observed: { files: { '/key.pem': { kind: 'readable', mode: 0o644 } } } }),
