@@ -113,13 +113,15 @@ export const addressRules: readonly Rule[] = [
   {
     id: 'relay-wildcard',
     severity: 'error',
-    why: 'A wildcard is no address that peers could answer to; without relay-ip a wildcard in listening-ip becomes the relay address.',
+    why: 'Without relay-ip a wildcard in listening-ip becomes the relay address, and clients are told 127.0.0.1; only external-ip=PUBLIC alone covers that up.',
     fix: 'name the address, or leave listening-ip and relay-ip out',
-    reference: 'RFC 8656 §7.2',
+    reference: 'RFC 8656 §7.2, seen with coturn 4.6.1',
     *check(conf) {
       const relays = conf.has('relay-ip') ? conf.all('relay-ip') : conf.all('listening-ip')
+      const isCovered = conf.all('external-ip').some(({ value }) => !value.includes('/'))
       for (const at of relays)
-        if (conf.relays && isWildcard(at.value)) yield { at, message: `relayed addresses would be ${at.value}` }
+        if (conf.relays && isWildcard(at.value) && !isCovered)
+          yield { at, message: `${at.value} is no address to relay from` }
     },
     bad: sample('listening-ip=0.0.0.0\n'),
     good: sample('listening-ip=0.0.0.0\nrelay-ip=192.0.2.1\n'),

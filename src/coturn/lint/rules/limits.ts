@@ -143,9 +143,9 @@ export const limitRules: readonly Rule[] = [
   {
     id: 'ports-reversed',
     severity: 'error',
-    why: 'coturn accepts a range that ends before it begins, and then has no ports to give.',
+    why: 'coturn accepts a range that ends before it begins, and crashes at the first allocation.',
     fix: 'exchange min-port and max-port',
-    reference: 'RFC 8656 §7.2',
+    reference: 'seen with coturn 4.6.1',
     *check(conf) {
       const { min, max } = ports(conf)
       const at = conf.first('max-port', 'min-port')
@@ -185,8 +185,8 @@ export const limitRules: readonly Rule[] = [
   },
   {
     id: 'ports-overlap',
-    severity: 'error',
-    why: 'A port of the server lies among the relayed ones: whichever opens it first keeps it.',
+    severity: 'warning',
+    why: 'A port of the server lies among the relayed ones: after a restart of one service an allocation may hold it.',
     fix: 'move the port or the range',
     reference: 'RFC 8656 §7.2',
     *check(conf) {
@@ -216,9 +216,9 @@ export const limitRules: readonly Rule[] = [
   },
   {
     id: 'port-shared',
-    severity: 'error',
-    why: 'Two listeners can’t have the same port; one of them does not start.',
-    fix: 'take another port for one of them',
+    severity: 'hint',
+    why: 'coturn tells TLS from plain text on every port; the same port for both only opens it twice.',
+    fix: 'leave tls-listening-port out, or give it a port of its own, such as 443',
     reference: 'turnserver(1), tls-listening-port',
     *check(conf) {
       if (!conf.isOn('no-tls') && conf.port('listening-port') === conf.port('tls-listening-port')) {
