@@ -7,13 +7,16 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { diffLines } from '../../src/cli/coturn/diff.ts'
 import { type InitDocument, initCommand } from '../../src/cli/coturn/init.ts'
 import { lintCommand } from '../../src/cli/coturn/lint.ts'
+import { publicIp } from '../../src/cli/coturn/public-ip.ts'
 import { convertCommand, explainCommand, migrateCommand } from '../../src/cli/coturn/translate.ts'
 import { type CoturnWorld, machine } from '../../src/cli/coturn/world.ts'
 import { runCli } from '../../src/cli/program.ts'
-import { wallTime } from '../../src/core/index.ts'
+import { formatAddress, wallTime } from '../../src/core/index.ts'
 import { userKey } from '../../src/coturn/generate/key.ts'
 import { lint } from '../../src/coturn/lint/lint.ts'
 import { allRules } from '../../src/coturn/lint/rules/all.ts'
+import { startStunServer } from '../../src/relay/stun-server.ts'
+import { nodeNetwork } from '../../src/transport/index.ts'
 import { certificate } from '../transport/certificates.ts'
 import { FakeIo } from './fake.ts'
 
@@ -441,4 +444,14 @@ test('a difference has its context, and no more', () => {
     '  line 16',
     '  line 17',
   ])
+})
+
+test('the public address is what the first STUN server to answer sees', async () => {
+  const server = await startStunServer(nodeNetwork(), { primaryIp: '127.0.0.1', alternateIp: '127.0.0.2' })
+  try {
+    const url = `stun:${formatAddress(server.primary)}`
+    expect(await publicIp([url, 'stun:127.0.0.1:9'])).toBe('127.0.0.1')
+  } finally {
+    server.close()
+  }
 })

@@ -11,6 +11,7 @@ import { userKey } from '../../src/coturn/generate/key.ts'
 import type { CoturnPlan } from '../../src/coturn/generate/plan.ts'
 import { referenceFiles } from '../../src/coturn/generate/reference.ts'
 import { machine } from '../../src/cli/coturn/world.ts'
+import { migrate } from '../../src/coturn/migrate.ts'
 import { findOption } from '../../src/coturn/options/table.ts'
 import { isKnownIn } from '../../src/coturn/options/spec.ts'
 import { parseConf } from '../../src/coturn/parse.ts'
@@ -206,6 +207,18 @@ describeIf(['turnserver'], 'the reference files of the 4.6 era', () => {
         expect([peer, await code(peer)]).toEqual([peer, isInternal ? 'success' : 403])
     },
   )
+
+  test.each(
+    referenceFiles.filter(({ plan }) => plan.version === '4.17.2').map(({ path, plan }) => [path, plan] as const),
+  )('%s, migrated from the 4.17 era, starts without a complaint too', async (_, plan) => {
+    const there = generateConf({ ...onThisMachine(plan), tls: { kind: 'none' } })
+    const { text } = migrate(there, '4.17.2', '4.6.1')
+    const started = start(text, [`--listening-port=${await freePort()}`, `--alt-listening-port=${await freePort()}`])
+    await printed(started, /IO method \(auth thread\)/)
+    expect(started.output().replace(/.*Redis.*\n/g, '')).not.toMatch(
+      /Bad configuration|Wrong address|CONFIG ERROR|Unknown/,
+    )
+  })
 
   test('no form of IPv6 leads past the ranges of IPv4', async () => {
     const port = await freePort()

@@ -8,11 +8,12 @@ import { beyond0640, recent, sample, unwantedFlag } from '../problems.ts'
 const day = 86_400_000
 /** ACME clients renew 30 days before the end: with less than these something went wrong. */
 const renewalDays = 14
-const now = new Date('2026-11-21T00:00:00Z')
+const on = (date: string): Date => new Date(date)
+const now = on('2026-11-21T00:00:00Z')
 
 const certificate = (change: Partial<ObservedCertificate> = {}): ObservedCertificate => ({
-  notBefore: new Date('2026-10-01'),
-  notAfter: new Date('2026-12-31'),
+  notBefore: on('2026-10-01'),
+  notAfter: on('2026-12-31'),
   names: ['turn.example.org'],
   keyMatches: true,
   ...change,
@@ -152,7 +153,7 @@ export const tlsRules: readonly Rule[] = [
         if (notAfter <= at) return `the certificate expired on ${notAfter.toISOString().slice(0, 10)}`
         return notBefore > at ? `the certificate begins on ${notBefore.toISOString().slice(0, 10)}` : undefined
       }),
-    bad: sample(both, { observed: { now, certificate: certificate({ notAfter: new Date('2026-11-01') }) } }),
+    bad: sample(both, { observed: { now, certificate: certificate({ notAfter: on('2026-11-01') }) } }),
     good: sample(both, { observed: { now, certificate: certificate() } }),
   },
   {
@@ -166,7 +167,7 @@ export const tlsRules: readonly Rule[] = [
         const days = at ? Math.floor((notAfter.getTime() - at.getTime()) / day) : renewalDays
         return days >= 0 && days < renewalDays ? `the certificate expires in ${days} days` : undefined
       }),
-    bad: sample(both, { observed: { now, certificate: certificate({ notAfter: new Date('2026-11-25') }) } }),
+    bad: sample(both, { observed: { now, certificate: certificate({ notAfter: on('2026-11-25') }) } }),
     good: sample(both, { observed: { now, certificate: certificate() } }),
   },
   {
