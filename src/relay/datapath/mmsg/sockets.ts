@@ -19,7 +19,8 @@ export type BoundSocket =
   | { readonly ok: true; readonly fd: number; readonly local: TransportAddress }
   | { readonly ok: false; readonly errno: number }
 
-const EVENTS = 64
+/** Sockets that one `wait` can tell of. */
+export const READY_AT_ONCE = 64
 /** struct epoll_event is packed on x86-64 alone. */
 const eventSize = process.arch === 'x64' ? 12 : 16
 const eventData = process.arch === 'x64' ? 4 : 8
@@ -30,11 +31,11 @@ export class Sockets {
   readonly #epoll: number
   readonly #events = 0
   /** Room for a sockaddr and its length, an option's value, an event. */
-  readonly #scratch = EVENTS * 16
+  readonly #scratch = READY_AT_ONCE * 16
 
   constructor(system: System) {
     this.#system = system
-    this.#memory = new Memory(system, EVENTS * 16 + 64)
+    this.#memory = new Memory(system, READY_AT_ONCE * 16 + 64)
     this.#epoll = system.epollCreate(0)
   }
 
@@ -74,7 +75,7 @@ export class Sockets {
 
   /** Waits until sockets are readable; returns how many, to be asked for with `tagAt`. */
   wait(timeoutMs: number): number {
-    return this.#system.epollWait(this.#epoll, this.#memory.base + this.#events, EVENTS, timeoutMs)
+    return this.#system.epollWait(this.#epoll, this.#memory.base + this.#events, READY_AT_ONCE, timeoutMs)
   }
 
   tagAt(index: number): number {
