@@ -46,8 +46,9 @@ export class Sockets {
     if (fd < 0) return { ok: false, errno: this.#system.errno() }
     if (family === 6) this.#set(fd, linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1)
     if (options.reusePort) this.#set(fd, linux.SOL_SOCKET, linux.SO_REUSEPORT, 1)
-    if (options.receiveBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_RCVBUF, options.receiveBuffer)
-    if (options.sendBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_SNDBUF, options.sendBuffer)
+    // Beyond net.core.rmem_max, which is some 500 small packets on most machines, only CAP_NET_ADMIN gets.
+    if (options.receiveBuffer) this.#setFirst(fd, [linux.SO_RCVBUFFORCE, linux.SO_RCVBUF], options.receiveBuffer)
+    if (options.sendBuffer) this.#setFirst(fd, [linux.SO_SNDBUFFORCE, linux.SO_SNDBUF], options.sendBuffer)
     if (options.gro) this.#set(fd, linux.SOL_UDP, linux.UDP_GRO, 1)
     const { view, base } = this.#memory
     const length = writeAddress(view, this.#scratch, address.ip, address.port)
@@ -94,10 +95,15 @@ export class Sockets {
     return readAddress(this.#memory, this.#scratch)
   }
 
-  #set(fd: number, level: number, name: number, value: number): void {
+  /** The first of these options that we are allowed to set. */
+  #setFirst(fd: number, names: readonly number[], value: number): void {
+    names.some((name) => this.#set(fd, linux.SOL_SOCKET, name, value))
+  }
+
+  /** A refusal changes nothing that matters: a buffer stays smaller, datagrams stay single. */
+  #set(fd: number, level: number, name: number, value: number): boolean {
     const { view, base } = this.#memory
     view.setInt32(this.#scratch, value, true)
-    // A refusal changes nothing that matters: a buffer stays smaller, datagrams stay single.
-    this.#system.setsockopt(fd, level, name, base + this.#scratch, 4)
+    return this.#system.setsockopt(fd, level, name, base + this.#scratch, 4) === 0
   }
 }
