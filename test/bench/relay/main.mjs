@@ -1,13 +1,14 @@
 #!/usr/bin/env node
-// npm run bench:relay [-- --against coturn] [--only dgram,mmsg] [--rounds N] [--seconds N] [--sessions N] [--burst N]
-//                     [--sizes 160,1200] [--rates 1000,50000,100000,0] [--directions up,down] [--allocations N] [--json]
+// npm run bench:relay [-- --against coturn] [--only dgram,mmsg] [--rounds N] [--attempts N] [--seconds N]
+//                     [--sessions N] [--burst N] [--allocations N] [--json]
+//                     [--sizes 160,1200] [--rates 1000,50000,100000,0] [--directions up,down]
 //
 // CPU that relays need for a packet, side by side: each server runs on the first core, the generator on the second; rounds
 // are interleaved, so that whatever else the machine does falls on all of them. Everything stays on loopback.
 // CPU is what the server's threads used (/proc/PID/task/*/schedstat), which on loopback includes delivering to the
 // generator's sockets. It is divided by the packets that arrived. UDP_GRO is of no use here: the generator sends datagrams
-// one by one, as clients do. A round in which other programs took the cores is tried again, and marked when there was none
-// without. What is lost in a full socket is told by whose socket it was (/proc/net/udp).
+// one by one, as clients do. A round in which other programs took the cores is tried again, up to `attempts` times, and
+// marked when there was none without. What is lost in a full socket is told by whose socket it was (/proc/net/udp).
 import { spawn, spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     against: { type: 'string', multiple: true, default: [] },
     only: { type: 'string', default: 'mmsg,dgram' },
     rounds: { type: 'string', default: '3' },
+    attempts: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '1' },
     sessions: { type: 'string', default: '8' },
     burst: { type: 'string', default: '8' },
@@ -35,6 +37,7 @@ const numbers = (text) => text.split(',').map(Number)
 const options = {
   servers: [...values.only.split(/,(?![^{]*\})/).filter(Boolean), ...values.against],
   rounds: Number(values.rounds),
+  attempts: Number(values.attempts),
   seconds: Number(values.seconds),
   sessions: Number(values.sessions),
   burst: Number(values.burst),
@@ -50,7 +53,6 @@ const credentials = { user: 'bench', password: 'bench-password', realm: 'bench' 
 const BUSY = 0.9
 /** The part of the time that server or generator may wait for their cores before a round is tried again. */
 const CALM = 0.05
-const ATTEMPTS = 4
 const children = new Set()
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
@@ -219,7 +221,7 @@ async function measureRun({ child, load }, scenario) {
 async function measureAll(scenario) {
   const results = new Map(servers.map(({ name }) => [name, []]))
   const calm = (list) => list.filter(({ disturbed }) => disturbed <= CALM).length
-  for (let attempt = 0; attempt < options.rounds * ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < options.rounds * options.attempts; attempt++) {
     const short = servers.filter(({ name }) => calm(results.get(name)) < options.rounds)
     if (attempt >= options.rounds && short.length === 0) break
     // All of them again, so that they stay side by side.
