@@ -12,13 +12,19 @@ import {
   parseIp,
   type TransportAddress,
 } from '../core/index.ts'
+import { hasSpareDescriptors } from './descriptors.ts'
 import { bindError, icmpFailureReason, mayBePending, routeError, sendFailureReason, systemWord } from './failures.ts'
 
 /** Binds an unconnected socket. */
 export async function openDatagram(options: DatagramOptions, handlers: DatagramHandlers): Promise<DatagramEndpoint> {
-  const { family, ip, port = 0 } = options
+  const { family, ip, port = 0, receiveBuffer, spareDescriptors = 0 } = options
   const socket = newSocket(family)
   await bind(socket, family, ip, port)
+  if (spareDescriptors > 0 && !hasSpareDescriptors(spareDescriptors)) {
+    socket.close()
+    throw bindError({ code: 'EMFILE' }, family, ip, port)
+  }
+  if (receiveBuffer !== undefined) enlarge(socket, receiveBuffer)
   const local = canonical(socket.address())
   const listening = listen(socket, handlers, undefined)
   const report = (error: unknown, to: TransportAddress): void => {
@@ -90,6 +96,15 @@ function newSocket(family: AddressFamily): Socket {
     // Every address is a literal here. Without this, each datagram would take the round trip of a name lookup.
     lookup: (ip, _options, callback) => callback(null, ip, family),
   })
+}
+
+/** Linux grants what it may; other systems refuse what is too much, and then theirs has to do. */
+function enlarge(socket: Socket, receiveBuffer: number): void {
+  try {
+    socket.setRecvBufferSize(receiveBuffer)
+  } catch {
+    // A smaller buffer loses packets sooner, and nothing else.
+  }
 }
 
 const canonical = ({ address, port }: { address: string; port: number }): TransportAddress => ({

@@ -15,6 +15,8 @@ export type Requirement =
   | 'nft'
   | 'turnserver'
   | 'turnutils'
+  | 'sqlite3'
+  | 'setpriv'
   | 'miniupnpd'
   | 'tun'
   | 'koffi'
@@ -52,6 +54,8 @@ const checks: Record<Requirement, () => string | undefined> = {
     (succeeds('unshare', ['-n', 'nft', 'add', 'table', 'inet', 'probe']) ? undefined : 'needs nf_tables in the kernel'),
   turnserver: () => missingProgram('turnserver', 'coturn'),
   turnutils: () => missingProgram('turnutils_uclient', 'coturn'),
+  sqlite3: () => missingProgram('sqlite3', 'sqlite3'),
+  setpriv: () => missingProgram('setpriv', 'util-linux'),
   miniupnpd: () => missingProgram('miniupnpd', 'miniupnpd'),
   tun: () => requires('linux') ?? requires('root') ?? missingTun(),
   koffi: missingKoffi,
@@ -73,7 +77,14 @@ export const environment = (): NodeJS.ProcessEnv => ({
 })
 
 const missingProgram = (name: string, debianPackage: string): string | undefined =>
-  succeeds('sh', ['-c', 'command -v "$1"', 'sh', name]) ? undefined : `needs ${name} (package ${debianPackage})`
+  programPath(name) === undefined ? `needs ${name} (package ${debianPackage})` : undefined
+
+/** Where a program is, for libraries that take no bare name. */
+export function programPath(name: string): string | undefined {
+  const options = { encoding: 'utf8', timeout: 10_000, env: environment() } as const
+  const { status, stdout } = spawnSync('sh', ['-c', 'command -v "$1"', 'sh', name], options)
+  return status === 0 ? stdout.trim() : undefined
+}
 
 function missingTun(): string | undefined {
   try {

@@ -39,9 +39,12 @@ export function certificate(options: CertificateOptions): Certificate {
   )
   const signature = sign('sha256', tbs, issuer?.privateKey ?? privateKey)
   const der = sequence(tbs, sequence(ecdsaWithSha256), bitString(signature))
-  const cert = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+  const cert = `-----BEGIN CERTIFICATE-----\n${lines(der.toString('base64'))}\n-----END CERTIFICATE-----\n`
   return { commonName, privateKey, cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
+
+/** An empty line at the end, where the text fills its last one, would make it unreadable. */
+const lines = (base64: string): string => base64.replace(/.{64}(?=.)/g, '$&\n')
 
 function extensions({ names = [], isAuthority = false }: CertificateOptions): Buffer[] {
   const constraints = sequence(

@@ -34,6 +34,10 @@ export class RecordedDatagrams implements DatagramHandlers {
     return this.#watch.until(() => this.datagrams.length >= count)
   }
 
+  hasDatagram(text: string): Promise<void> {
+    return this.#watch.until(() => this.datagrams.some((datagram) => datagram.text === text))
+  }
+
   hasFailures(count: number): Promise<void> {
     return this.#watch.until(() => this.failures.length >= count)
   }

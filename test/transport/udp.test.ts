@@ -74,6 +74,24 @@ describe.each([
     await heardBack.hasDatagrams(1)
   })
 
+  test('a receive buffer of a given size holds as much, and the rest is lost', async () => {
+    const burst = async (receiveBuffer?: number): Promise<number> => {
+      const heard = new RecordedDatagrams()
+      const sink = closing(await network.openDatagram({ family, ip: loopback, receiveBuffer }, heard))
+      const source = closing(await network.openDatagram({ family, ip: loopback }, new RecordedDatagrams()))
+      // In one tick, so that nothing is read in between.
+      for (let i = 0; i < 50; i++) source.send(new Uint8Array(1000), sink.local)
+      await heard.hasDatagrams(1)
+      // What the buffer held has been read by then, so there is room again.
+      await new Promise((resolve) => setImmediate(resolve))
+      source.send(bytes('last'), sink.local)
+      await heard.hasDatagram('last')
+      return heard.datagrams.length - 1
+    }
+    expect(await burst()).toBe(50)
+    expect(await burst(8192)).toBeLessThan(25)
+  })
+
   test('a bound port is ADDRESS_IN_USE, with the address and what to do', async () => {
     const { local } = closing(await network.openDatagram({ family, ip: loopback }, new RecordedDatagrams()))
     const problem = await failure(

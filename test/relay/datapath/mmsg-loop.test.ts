@@ -288,6 +288,51 @@ describe.skipIf(problem !== undefined)('the mmsg loop', () => {
     }
   })
 
+  test.each([
+    ['127.0.0.1', 'icmp 3/3 0'],
+    ['::1', 'icmp 1/4 0'],
+  ])('a port of %s where nobody listens is told, and costs no other packet', async (ip, told) => {
+    const { rig, client, peer, relayed } = await session({ ip, settings: { defaultFamily: ip === '::1' ? 6 : 4 } })
+    const gone = new Socket(rig, ip)
+    gone.close()
+    const dead = sendIndication(gone.local, bytes('?'))
+    client.send(rig.server, createPermission(gone.local))
+    expect(client.received().map(describePacket)).toEqual(['createPermission success'])
+    for (let round = 0; round < 3; round++) {
+      // The error of each dead one is pending when what follows it leaves and arrives.
+      client.send(rig.server, dead, ...numbered(3, 100).map((data) => channelData(data)), dead, channelData(bytes('x')))
+      expect(peer.received().map((data) => text(data).slice(0, 1))).toEqual(['0', '1', '2', 'x'])
+      peer.send(relayed, ...numbered(3, 100))
+      const heard = client.received().map(describePacket)
+      expect(heard.filter((each) => each.startsWith('channel'))).toHaveLength(3)
+      expect(new Set(heard.filter((each) => !each.startsWith('channel')))).toEqual(
+        new Set([`${told} of ${gone.local.port}`]),
+      )
+    }
+    expect(rig.loop.dropped).toBe(0)
+    // Nothing is left that would wake the loop.
+    expect(rig.sockets.wait(0)).toBe(0)
+  })
+
+  test('a flood of errors leaves neither a queue behind nor the client without its packets', async () => {
+    const { rig, client, peer } = await session()
+    const gone = new Socket(rig, '127.0.0.1')
+    gone.close()
+    client.send(rig.server, createPermission(gone.local))
+    client.received()
+    for (let round = 0; round < 20; round++) {
+      client.send(
+        rig.server,
+        ...numbered(40, 100).map((data) => sendIndication(gone.local, data)),
+        channelData(bytes('x')),
+      )
+    }
+    expect(peer.received()).toHaveLength(20)
+    // Ten, and ten more for each second that this took.
+    expect(client.received().length).toBeLessThan(100)
+    expect(rig.loop.dropped).toBe(0)
+  })
+
   test('a bandwidth cap holds on the fast path', async () => {
     const { rig, client, peer } = await session({ settings: { bytesPerSecond: 1000 } })
     client.send(rig.server, ...numbered(20, 100).map((packet) => channelData(packet)))

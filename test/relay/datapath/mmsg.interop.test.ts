@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { startMmsg as Start } from '../../../src/relay/datapath/mmsg/index.ts'
 import type { Datapath } from '../../../src/relay/datapath/datapath.ts'
 import { mmsgProblem } from '../../../src/relay/datapath/mmsg/index.ts'
-import { nodeNetwork, systemClock } from '../../../src/transport/index.ts'
+import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/index.ts'
 import { StreamDecoder } from '../../../src/wire/index.ts'
 import { allocate, channelBind, describePacket, relayedAddress } from './turn-messages.ts'
 
@@ -68,7 +68,7 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     const { startMmsg } = await built()
     const settings = { user: 'u', password: 'p', realm: 'r', relayIp: '127.0.0.1', auth: 'none' }
     const datapath = await startMmsg(
-      { network: nodeNetwork(), clock: systemClock },
+      { network: nodeNetwork(), clock: systemClock, random: systemRandom },
       {
         worker: new URL('test/bench/relay/worker-main.mjs', root),
         listeners: [
@@ -127,7 +127,7 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     const { startMmsg } = await built()
     const start = (port: number): Promise<Datapath> =>
       startMmsg(
-        { network: nodeNetwork(), clock: systemClock },
+        { network: nodeNetwork(), clock: systemClock, random: systemRandom },
         {
           worker: new URL('test/bench/relay/worker-main.mjs', root),
           listeners: [{ protocol: 'udp', address: { ip: '127.0.0.1', port } }],
@@ -168,7 +168,7 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
       { onDatagram: () => undefined, onFailure: () => undefined },
     )
     const starting = startMmsg(
-      { network: nodeNetwork(), clock: systemClock },
+      { network: nodeNetwork(), clock: systemClock, random: systemRandom },
       {
         worker: new URL('test/bench/relay/worker-main.mjs', root),
         listeners: [{ protocol: 'udp', address: taken.local }],

@@ -1,5 +1,5 @@
 /** Listening and relayed sockets, each with what it remembers of the last packet: packets come in runs. */
-import type { TransportAddress } from '../../../core/index.ts'
+import type { AddressFamily, TransportAddress } from '../../../core/index.ts'
 import {
   type AddressKey,
   addressKey,
@@ -106,6 +106,7 @@ export class KernelListener {
 export class KernelRelay {
   readonly fd: number
   readonly id: RelayId
+  readonly family: AddressFamily
   readonly outbox: Outbox
   tag = 0
   lastKey: AddressKey = -1
@@ -115,9 +116,10 @@ export class KernelRelay {
   #lastTo: Route | undefined
   #lastDestination: Destination | undefined
 
-  constructor(fd: number, id: RelayId, segmentation: boolean) {
+  constructor(fd: number, id: RelayId, family: AddressFamily, segmentation: boolean) {
     this.fd = fd
     this.id = id
+    this.family = family
     this.outbox = new Outbox(fd, segmentation)
   }
 

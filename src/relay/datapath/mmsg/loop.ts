@@ -10,9 +10,17 @@ import {
 } from '../../../core/index.ts'
 import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '../../../proto/turn-server/index.ts'
 import { encodeChannelData } from '../../../wire/index.ts'
-import { type EffectPorts, performEffects, type ServerMachine } from '../datapath.ts'
+import {
+  type EffectPorts,
+  LISTENER_BUFFER,
+  performEffects,
+  RELAY_BUFFER,
+  type ServerMachine,
+  SPARE_DESCRIPTORS,
+} from '../datapath.ts'
 import { Batch, RECEIVE_AT_ONCE } from './batch.ts'
 import { toDestination } from './destination.ts'
+import { ErrorQueue } from './error-queue.ts'
 import { errno } from './layout.ts'
 import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
 import { COALESCE_MICROSECONDS, Pace } from './pace.ts'
@@ -38,10 +46,6 @@ export interface LoopOptions {
 
 /** Never an index of a source. */
 const WAKE = 0xffff_ffff
-/** Half a second of 8,000 packets: what a listener holds while we are at something else. The kernel may grant less. */
-const LISTENER_BUFFER = 4 * 2 ** 20
-/** A frame of video with all that repairs it. The default holds 277 small packets. */
-const RELAY_BUFFER = 512 * 1024
 /** The longest wait, so that a clock that jumps does no harm. */
 const LONGEST_WAIT_MS = 60_000
 
@@ -53,6 +57,7 @@ export class Loop implements EffectPorts {
   readonly #machine: ServerMachine
   readonly #batch: Batch
   readonly #sockets: Sockets
+  readonly #errors: ErrorQueue
   readonly #pace: Pace
   readonly #sources: (Source | undefined)[] = []
   readonly #freeTags: number[] = []
@@ -67,6 +72,7 @@ export class Loop implements EffectPorts {
     this.#machine = options.machine
     this.#batch = new Batch(options.system)
     this.#sockets = new Sockets(options.system)
+    this.#errors = new ErrorQueue(options.system)
     this.#pace = new Pace(options.coalesceMicroseconds ?? COALESCE_MICROSECONDS)
     this.wakeFd = options.system.eventfd(0, 0o4000)
     this.#sockets.watch(this.wakeFd, WAKE)
@@ -114,7 +120,7 @@ export class Loop implements EffectPorts {
     const at = this.#options.now()
     this.#pace.update(this.#batch.received, at)
     this.#more = ready === READY_AT_ONCE
-    for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), at)
+    for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), this.#sockets.failedAt(i), at)
     this.#batch.flush()
     if (timeout === undefined || at < timeout) return
     this.#machine.handleTimeout(at)
@@ -150,16 +156,21 @@ export class Loop implements EffectPorts {
     }
   }
 
-  sendToPeer(id: RelayId, peer: TransportAddress, bytes: Uint8Array): void {
+  sendToPeer(id: RelayId, peer: TransportAddress, bytes: Uint8Array, dontFragment: boolean): void {
     const relay = this.#relays.get(id)
-    if (relay) this.#batch.sendNow(relay.outbox, relay.destinationTo(peer), bytes)
+    if (!relay) return
+    const send = (): void => this.#batch.sendNow(relay.outbox, relay.destinationTo(peer), bytes)
+    if (!dontFragment) return send()
+    this.#sockets.withoutFragments(relay.fd, relay.family, send)
+    // Of a datagram that is too large for the path the kernel tells at once.
+    this.#takeErrors(relay, peer, this.#options.now())
   }
 
-  openRelayed(id: RelayId, _family: AddressFamily, ip: IpAddress, port: number): void {
-    const bound = this.#sockets.open({ ip, port }, { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER })
+  openRelayed(id: RelayId, family: AddressFamily, ip: IpAddress, port: number): void {
+    const bound = this.#sockets.open({ ip, port }, this.#relayOptions)
     const now = this.#options.now()
     if (bound.ok) {
-      const relay = new KernelRelay(bound.fd, id, this.#offload)
+      const relay = new KernelRelay(bound.fd, id, family, this.#offload)
       this.#relays.set(id, relay)
       this.#watch(relay)
       this.#machine.handleRelayOpened(id, now)
@@ -185,6 +196,11 @@ export class Loop implements EffectPorts {
     return this.#options.offload ?? true
   }
 
+  get #relayOptions(): SocketOptions {
+    const spareDescriptors = SPARE_DESCRIPTORS
+    return { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER, errors: true, spareDescriptors }
+  }
+
   get #socketOptions(): SocketOptions {
     return { gro: this.#offload }
   }
@@ -195,12 +211,17 @@ export class Loop implements EffectPorts {
     this.#sockets.watch(source.fd, source.tag)
   }
 
-  #serve(tag: number, now: Instant): void {
+  #serve(tag: number, failed: boolean, now: Instant): void {
     if (tag === WAKE) return this.#woken()
     if (this.#batch.room < RECEIVE_AT_ONCE / 2) this.#batch.flush()
     const source = this.#sources[tag]
     // Closed by what came before it in the same round.
     if (source === undefined) return
+    if (failed && source instanceof KernelRelay) {
+      this.#takeErrors(source, undefined, now)
+      this.perform()
+      if (this.#sources[tag] !== source) return
+    }
     const first = this.#batch.filled
     const most = Math.min(RECEIVE_AT_ONCE, this.#batch.room)
     const count = this.#batch.receive(source.fd, most)
@@ -208,6 +229,14 @@ export class Loop implements EffectPorts {
     const end = first + count
     if (source instanceof KernelListener) this.#fromClients(source, first, end, now)
     else this.#fromPeers(source, first, end, now)
+  }
+
+  /** `sentTo`: whom the last datagram was for. */
+  #takeErrors(relay: KernelRelay, sentTo: TransportAddress | undefined, now: Instant): void {
+    for (const { peer, icmp } of this.#errors.take(relay.fd)) {
+      const to = peer.port === 0 ? sentTo : peer
+      if (to) this.#machine.handlePeerError(relay.id, to, icmp, now)
+    }
   }
 
   #woken(): void {
