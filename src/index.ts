@@ -20,6 +20,9 @@ export * as wire from './wire/index.ts'
 /** The protocol as state machines: client transaction, credentials, Binding responder. */
 export * as stun from './proto/stun/index.ts'
 
+/** ICE as state machines: candidates and their lines, and an agent that checks every pair. */
+export * as ice from './proto/ice/index.ts'
+
 /** turnserver.conf: `lint`, `fix`, `generateConf`, `migrate`, `convert`, `explainConf`. */
 export * as coturn from './coturn/index.ts'
 

@@ -20,6 +20,7 @@ describe('help', () => {
     ['help', ['--help']],
     ['help-nat', ['nat', '--help']],
     ['help-relay', ['relay', '--help']],
+    ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
     ['help-coturn', ['coturn', '--help']],
     ['help-coturn-init', ['coturn', 'init', '--help']],
