@@ -5,6 +5,7 @@ import { wallTime } from '../core/time.ts'
 import { addCheckupCommand } from './checkup/command.ts'
 import { addCompareCommand } from './compare/command.ts'
 import { addConfigCommand } from './config/command.ts'
+import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
@@ -68,6 +69,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                           will these two hosts connect? from their saved reports
+  natcheck coturn lint    what is wrong in a turnserver.conf
 `,
     )
   addCheckupCommand(program, async (flags) => {
@@ -97,6 +99,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addConfigCommand(program, async (flags) => {
     const { configCommand } = await import('./config/run.ts')
     setExitCode(await configCommand(flags, io))
+  })
+  addCoturnCommand(program, async (action, target, flags) => {
+    const { coturnCommand } = await import('./coturn/run.ts')
+    setExitCode(await coturnCommand(action, target, flags, io))
   })
   program
     .command('schema')
@@ -136,7 +142,10 @@ async function reportFailure(
   const description = describeError(thrown)
   const exitCode = exitCodeOf(thrown)
   const isLine = args.includes('--jsonl')
-  if (isLine || args.includes('--json') || args.includes('--reporter=json')) {
+  if (args[0] === 'coturn') {
+    const { failedDocument } = await import('./coturn/run.ts')
+    await io.out(failedDocument(args, description)).catch(() => {})
+  } else if (isLine || args.includes('--json') || args.includes('--reporter=json')) {
     const document = await errorDocument(withDefaultCommand(args)[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
     await io.out(`${JSON.stringify(document, null, isLine ? undefined : 2)}\n`).catch(() => {})
