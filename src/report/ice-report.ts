@@ -134,7 +134,7 @@ function verdictOf(
   const good = servers.filter(({ ok }) => ok).length
   if (interrupted) return { kind: 'partly', summary: `Interrupted: ${found} so far.` }
   if (good === 0) {
-    const what = policy === 'relay' ? 'no relay' : 'neither a public address nor a relay'
+    const what = policy === 'relay' || types.includes('srflx') ? 'no relay' : 'neither a public address nor a relay'
     const none = servers.length === 1 ? 'The server does not work' : `None of the ${servers.length} servers works`
     return { kind: 'nothing', summary: `${none}: ${what} can be had.` }
   }

@@ -34,7 +34,7 @@ export class HostSocket {
   #listener: StreamListener | undefined
   #closed = false
   /** As servers see it, by the server asked. */
-  readonly mapped = new Map<string, TransportAddress>()
+  readonly mapped: Map<string, TransportAddress> = new Map()
 
   constructor(ports: IcePorts, host: HostAddress, localPreference: number) {
     this.#ports = ports

@@ -167,6 +167,8 @@ class RelayProof {
       bursts.filter((burst) => burst.direction === direction).reduce((sum, { received }) => sum + received, 0)
     const fail = (code: CauseCode, facts?: Cause['facts']): void =>
       this.#recorder.fail(this.#relay.target.attempt, cause(code, 'data', facts))
+    // Nobody can reach such an address, and that has been told.
+    if (this.#relay.target.attempt.causes.some(({ code }) => code.startsWith('relay-address-'))) return
     // Send/Data works, then; a channel that could not be bound has told its own cause.
     if (count('round-trip') > 0) {
       if (bursts.some(({ via }) => via === 'channel-data')) fail('no-data', { via: 'ChannelData' })

@@ -110,6 +110,7 @@ async function allocate(
       now: ports.clock.wallTime(),
       stray: story.stray ?? search?.stray(),
       foreign: search?.foreign() === true,
+      answersBinding: search?.answered() === true,
       challenged: attempt.realm !== null,
       redirectedTo: story.redirectedTo,
     })

@@ -27,6 +27,7 @@ import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/i
 import {
   alternateServer,
   attribute,
+  decodeMessage,
   has,
   lifetime,
   messageIntegrity,
@@ -35,7 +36,15 @@ import {
   xorRelayedAddress,
 } from '../../../src/wire/index.ts'
 import { alice as scriptedAlice } from '../../proto/turn-client/lab.ts'
-import { afterChallenge, challenge, granted, type Reply, type Script, serve } from '../../proto/turn-client/scripted.ts'
+import {
+  afterChallenge,
+  challenge,
+  granted,
+  type Reply,
+  replyBytes,
+  type Script,
+  serve,
+} from '../../proto/turn-client/scripted.ts'
 import { startScriptedServer } from '../../support/scripted-stun-server.ts'
 import { type CertificateOptions, certificate } from '../../transport/certificates.ts'
 import { codes, IceLab, only, stagesOf } from './lab.ts'
@@ -248,6 +257,29 @@ describe('what listens', () => {
   })
 })
 
+describe('a server for STUN only', () => {
+  const binding: Script = (request) =>
+    request.method === Method.binding
+      ? { attributes: [attribute(xorMappedAddress, { ip: '80.0.0.1', port: 1 })] }
+      : undefined
+
+  it('that leaves Allocate unanswered, as coturn 4.6 does', async () => {
+    const lab = natLab()
+    const host = lab.host('server', 20, server)
+    await serve(host, { ip: server, port: 3478 }, binding)
+    host.acceptStreams(3478, (stream) => ({
+      ...quiet,
+      onData: (bytes) => {
+        const request = decodeMessage(bytes)
+        const reply = request.ok ? binding(request.value, 0) : undefined
+        if (request.ok && reply) stream.send(replyBytes(request.value, reply))
+      },
+    }))
+    const { attempts } = await lab.gather([`turn:${server}`, `turn:${server}?transport=tcp`])
+    expect(attempts.map((attempt) => failure(attempt)[0])).toEqual(['not-turn@allocate', 'not-turn@allocate'])
+  })
+})
+
 describe('credentials', () => {
   const attempt = async (
     options: Parameters<IceLab['gather']>[1],
@@ -373,7 +405,7 @@ describe('what the server says', () => {
     const lab = natLab()
     await lab.relay(lab.host('server', 20, server), { externalIps: [{ external: '10.0.0.7' }] })
     const failed = only((await lab.gather([`turn:${server}`])).attempts)
-    expect(codes(failed)).toContain('relay-address-private')
+    expect(codes(failed)).toEqual(['relay-address-private'])
   })
 })
 
