@@ -1,7 +1,9 @@
 /** The command tree. Each sub-command's module is loaded when it runs, and not before. */
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
+import { nearest } from '../core/suggest.ts'
 import { wallTime } from '../core/time.ts'
+import type { ReportError } from '../report/nat-report.ts'
 import { addCheckupCommand } from './checkup/command.ts'
 import { addCompareCommand } from './compare/command.ts'
 import { addConfigCommand } from './config/command.ts'
@@ -11,7 +13,6 @@ import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
-import type { ReportError } from '../report/nat-report.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -66,6 +67,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck doctor --help  its options, and what leaves your machine
   natcheck --ice-servers servers.json
                           the same with what your web application uses
+  natcheck ice            ICE candidates as they come, each proven
   natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                           will these two hosts connect? from their saved reports
@@ -110,13 +112,16 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     .argument('<report>', `which report: ${Object.keys(schemas).join(', ')}`)
     .action(async (name: string) => {
       const load = Object.hasOwn(schemas, name) ? schemas[name] : undefined
-      if (!load) throw usage(`there is no report "${name}"`, `it takes ${Object.keys(schemas).join(', ')}`)
+      if (!load) {
+        const meant = nearest(name, Object.keys(schemas)) ?? 'nat'
+        throw usage(`there is no report "${name}"`, `write natcheck schema ${meant}`)
+      }
       await io.out(`${JSON.stringify(await load(), null, 2)}\n`)
     })
   return program
 }
 
-/** They load typebox, which is slow. */
+/** Loaded when asked for: typebox is slow. */
 const schemas: Readonly<Record<string, () => Promise<object>>> = {
   checkup: async () => (await import('../report/checkup-schema.ts')).checkupReportSchema,
   nat: async () => (await import('../report/schema.ts')).natReportSchema,
@@ -140,12 +145,12 @@ async function reportFailure(
   startedAt: string,
 ): Promise<ExitCode> {
   const description = describeError(thrown)
-  const exitCode = exitCodeOf(thrown)
   const isLine = args.includes('--jsonl')
+  const isDocument = args.includes('--json') || / --reporter[= ]json(?: |$)/.test(` ${args.join(' ')}`)
   if (args[0] === 'coturn') {
     const { failedDocument } = await import('./coturn/run.ts')
     await io.out(failedDocument(args, description)).catch(() => {})
-  } else if (isLine || args.includes('--json') || args.includes('--reporter=json')) {
+  } else if (isLine || isDocument) {
     const document = await errorDocument(withDefaultCommand(args)[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
     await io.out(`${JSON.stringify(document, null, isLine ? undefined : 2)}\n`).catch(() => {})
@@ -153,7 +158,7 @@ async function reportFailure(
   io.err(errorLine(description))
   if (io.env['NATCHECK_DEBUG'] && !(thrown instanceof NatcheckError) && thrown instanceof Error)
     io.err(`${thrown.stack}\n`)
-  return exitCode
+  return exitCodeOf(thrown)
 }
 
 /** Of a word that is no sub-command, too: the check-up's. */

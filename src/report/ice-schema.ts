@@ -1,7 +1,8 @@
 /** The JSON Schema of IceReport. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
+import type { Described } from './described.ts'
 import type { IceReport } from './ice-report.ts'
-import { closed, type Frozen, nullable } from './schema-parts.ts'
+import { closed, nullable } from './schema-parts.ts'
 
 const text = Type.String()
 const count = Type.Integer({ minimum: 0 })
@@ -185,10 +186,8 @@ const report = Type.Object(
   },
 )
 
-// The types of the report are written out where they are documented; here the compiler holds both to each other.
-type Described = Frozen<Static<typeof report>>
-const typeFitsSchema = (value: IceReport): Described => value
-const schemaFitsType = (value: Described): IceReport => value
+const typeFitsSchema = (value: IceReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): IceReport => value
 void typeFitsSchema
 void schemaFitsType
 

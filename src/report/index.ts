@@ -5,6 +5,7 @@ export { type AskedFor, type CheckedExpectation, conditionWords, isCondition } f
 export * from './compare/index.ts'
 export * from './expectations.ts'
 export * from './ice-expectations.ts'
+export * from './ice-redact.ts'
 export * from './ice-report.ts'
 export * from './nat-report.ts'
 export { type PathHop, pathLine } from './path.ts'

@@ -356,6 +356,7 @@ describe('the command line', () => {
     [['--json', '--family', '5'], 'checkup'],
     [['doctor', '--json', '--family', '5'], 'checkup'],
     [['--jsonl', '--fail-on', 'x'], 'checkup'],
+    [['--reporter', 'json', '--fail-on', 'x'], 'checkup'],
     [['nat', '--json', '--family', '5'], 'nat'],
     [['ice', '--json', '--family', '5'], 'ice'],
     [['config', '--json', '--config', '/nonexistent'], 'config'],

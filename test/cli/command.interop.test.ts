@@ -21,6 +21,7 @@ describe('help', () => {
     ['help', ['--help']],
     ['help-doctor', ['doctor', '--help']],
     ['help-nat', ['nat', '--help']],
+    ['help-ice', ['ice', '--help']],
     ['help-config', ['config', '--help']],
     ['help-relay', ['relay', '--help']],
     ['help-compare', ['compare', '--help']],

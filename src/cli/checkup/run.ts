@@ -6,6 +6,7 @@ import {
   buildReport,
   type CheckupReport,
   Redactor,
+  redactIce,
   renderCheckup,
   renderGithub,
   renderJunit,
@@ -110,7 +111,7 @@ class Checkup {
     const natReport = this.#settings.nat
       ? concludeNat(nat, [], redactor)
       : buildReport({ startedAt, families: [], redacted })
-    const iceReport = buildIceReport({ startedAt, observations: redactor?.value(ice) ?? ice, redacted })
+    const iceReport = buildIceReport({ startedAt, observations: redactor ? redactIce(ice, redactor) : ice, redacted })
     return buildCheckup(natReport, iceReport, { serversFrom, durationMs, expect, failOn })
   }
 
