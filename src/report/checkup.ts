@@ -172,7 +172,12 @@ const needless: ReadonlySet<string> = new Set([
   'ipv6-only',
 ])
 /** What would be better still, beside a relay. */
-const answered: ReadonlySet<string> = new Set(['symmetric-router', 'arbitrary-pooling-carrier', 'udp-blocked-firewall'])
+const answered: ReadonlySet<string> = new Set([
+  'inconclusive',
+  'symmetric-router',
+  'arbitrary-pooling-carrier',
+  'udp-blocked-firewall',
+])
 
 const ofNetwork: ReadonlySet<string> = new Set([
   'udp-blocked',

@@ -120,7 +120,7 @@ describe('the verdict', () => {
     ['pooling, relay', checkup([pooled], observed()), 'ready', /another public address for each peer/],
     ['blocked, relay over TCP', checkup([blocked()], overTcp), 'degraded', /carries the rest over TCP/],
     ['blocked, none', checkup([blocked()], nobody), 'not-ready', /UDP is blocked.*calls will fail/],
-    ['NAT not measured, relay', checkup([], overTcp), 'degraded', /^Your relay carries .*NAT does is not known/],
+    ['NAT not measured, relay', checkup([], overTcp), 'degraded', /^Your relay works over TCP; .* is not known/],
     [
       'nothing at all',
       checkup([silent()], withoutServers(), { serversFrom: 'public' }),

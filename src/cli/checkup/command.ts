@@ -1,5 +1,6 @@
 /** The check-up as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 
 const examples = `Examples:
   natcheck                                    check this network
@@ -42,8 +43,6 @@ Exit code:
   2 usage      3 could not measure     130 interrupted
 `
 
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
-
 /** Adds the sub-command; `run` gets the flags that were given, and nothing for those that weren't. */
 export function addCheckupCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
   addCheckFlags(program.command('doctor').alias('checkup'))
@@ -64,10 +63,6 @@ export function addCheckupCommand(program: Command, run: (flags: Record<string, 
       await run(givenFlags(command))
     })
 }
-
-/** Only what was given. */
-export const givenFlags = (command: Command): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli'))
 
 /** The flags that are settings of the check-up. */
 export const addCheckFlags = (command: Command): Command =>
