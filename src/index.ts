@@ -1,6 +1,6 @@
 /**
- * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; relay with
- * `createRelay`.
+ * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; gather with
+ * `gatherIce`, report with `buildIceReport`; relay with `createRelay`.
  */
 import type { TSchema } from 'typebox'
 import type { RelayOptions } from './relay/options.ts'
@@ -8,6 +8,7 @@ import type { Relay, RelayCallbacks, RelayPorts } from './relay/relay.ts'
 import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'
 
 export * from './core/index.ts'
+export * from './probe/ice/index.ts'
 export * from './probe/nat/index.ts'
 export * from './relay/index.ts'
 export * from './report/index.ts'

@@ -42,6 +42,8 @@ const nats: Record<string, NatSpec> = {
   blocked: { kind: 'udp-blocked' },
 }
 
+const turnPassword = 'wonderland'
+
 /** Ports, dates, times and line breaks differ from run to run; everything else has to agree. */
 const steady = (text: string): string =>
   text
