@@ -8,7 +8,22 @@ import type { Relay, RelayCallbacks, RelayPorts } from './relay/relay.ts'
 import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'
 
 export * from './core/index.ts'
-export * from './probe/ice/index.ts'
+export {
+  type AttemptObservation,
+  type CandidateObservation,
+  type Cause,
+  type CauseCode,
+  gatherIce,
+  type IceObservations,
+  type IceOptions,
+  type IcePorts,
+  type IceProgress,
+  // The relay's own IceServer is the entry to paste; this one is a URL of it, read.
+  type IceServer as IceServerToAsk,
+  type ReachabilityObservation,
+  readIceServers,
+  type StageObservation,
+} from './probe/ice/index.ts'
 export * from './probe/nat/index.ts'
 export * from './relay/index.ts'
 export * from './report/index.ts'

@@ -120,16 +120,10 @@ const schemas: Readonly<Record<string, () => Promise<object>>> = {
 
 /** The document of a command that failed: each has its own, and bare `natcheck` nat's. */
 async function failedDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
-  switch (command) {
-    case 'relay':
-      return (await import('./relay/announce.ts')).failedDocument(error)
-    case 'compare':
-      return (await import('../report/compare/report.ts')).compareError(error)
-    case 'ice':
-      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
-    default:
-      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
-  }
+  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
+  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
+  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
 }
 
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */

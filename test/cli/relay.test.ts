@@ -137,7 +137,7 @@ test.each([
   ],
   ['STUN only', { stunOnly: true }, /^npx natcheck nat --server stun:[\d.:]+ --no-router$/],
 ])('the check for %s', async (_, flags, line) => {
-  const { document } = await start(flags as Record<string, unknown>)
+  const { document } = await start(flags)
   expect(document.check).toMatch(line)
 })
 

@@ -112,8 +112,7 @@ describeIf(natLabRequirements('kernel', 'coturn'), 'behind a NAT, with coturn', 
 
   test('the quota is used up', async () => {
     await start('--user-quota=1')
-    const all = codes(await ice([udp, tcp]))
-    expect(all.toSorted()).toEqual([[], ['quota']])
+    expect(codes(await ice([udp, tcp])).flat()).toEqual(['quota'])
   })
 
   test('our address is denied as a peer', async () => {
