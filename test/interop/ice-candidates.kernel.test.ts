@@ -218,11 +218,11 @@ const script = readFileSync(new URL('../support/browser-candidates.js', import.m
 
 /** Calls a function of browser-candidates.js in a page of its own. */
 async function inPage(
-  { newPage }: Chromium,
+  chromium: Chromium,
   name: 'gatherCandidates' | 'readCandidates',
   argument: unknown,
 ): Promise<unknown> {
-  const page = await newPage()
+  const page = await chromium.newPage()
   await page.addScriptTag({ content: script })
-  return await page.evaluate(`${name}(${JSON.stringify(argument)})`)
+  return await page.evaluate(`natcheck.${name}(${JSON.stringify(argument)})`)
 }

@@ -44,3 +44,5 @@ async function readCandidates(lines) {
   answerer.close()
   return read
 }
+
+globalThis.natcheck = { gatherCandidates, readCandidates }
