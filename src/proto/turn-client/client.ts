@@ -1,5 +1,6 @@
 /** The TURN client of one 5-tuple. RFC 8656, with the long-term credentials of RFC 8489 */
 import {
+  type DeliveryFailure,
   earliest,
   formatAddress,
   type Instant,
@@ -22,21 +23,12 @@ import {
 } from '../../wire/index.ts'
 import { type LongTermCredentials, type LongTermSession, RttEstimator, type TransactionTiming } from '../stun/index.ts'
 import { readDataIndication, sendAttributes } from './data.ts'
-import { failureOf } from './failures.ts'
 import { Inbound } from './framing.ts'
 import { type HeldAllocation, Holdings } from './holdings.ts'
-import { allocating, bindingChannel, permitting, type Purpose, refreshing, releasing } from './purposes.ts'
-import { type RequestEnd, type RequestHandle, Requests } from './requests.ts'
-import type {
-  Allocation,
-  ChannelBinding,
-  DataVia,
-  Loss,
-  OperationId,
-  TurnClientEffect,
-  TurnClientInput,
-  TurnFailure,
-} from './types.ts'
+import { Operations } from './operations.ts'
+import { allocating, bindingChannel, permitting, refreshing, releasing } from './purposes.ts'
+import { Requests } from './requests.ts'
+import type { Allocation, ChannelBinding, DataVia, Loss, TurnClientEffect, TurnClientInput } from './types.ts'
 
 export interface TurnClientOptions {
   readonly random: Random
@@ -68,7 +60,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
   readonly #inbound: Inbound
   readonly #holdings = new Holdings()
   readonly #effects: TurnClientEffect[] = []
-  readonly #operations = new Map<OperationId, RequestHandle>()
+  readonly #operations: Operations
   /** Asked for in the Allocate, and so in every Send indication. */
   #dontFragment = false
 
@@ -79,8 +71,9 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
     this.#inbound = new Inbound(protocol)
     this.#requests = new Requests(
       { random, to, reliable: protocol !== 'udp', credentials, timing, rtt, fingerprint },
-      (effect) => this.#effects.push(effect),
+      (effect) => this.#emit(effect),
     )
+    this.#operations = new Operations(this.#requests, to, (effect) => this.#emit(effect))
   }
 
   /** What the server's last challenge said; undefined before the first. */
@@ -103,11 +96,11 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
         for (const frame of this.#inbound.push(input.bytes)) this.#handleFrame(frame, input.from, now)
         return
       case 'failure':
-        return this.#requests.handleAll({ kind: 'failure', failure: input.failure }, now)
+        return this.#fail(input.failure, now)
       case 'closed':
         return this.#close(input.why, now)
       case 'cancel':
-        return this.#cancel(input.id, now)
+        return this.#operations.cancel(input.id, now)
       case 'send':
         return this.#send(input.peer, input.bytes, input.via)
       case 'allocate':
@@ -123,7 +116,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
       case 'release':
         return this.#release(input, now)
       case 'exchange':
-        return this.#exchange(input, now)
+        return this.#operations.exchange(input.id, input.exchange, input.deadline, now)
     }
   }
 
@@ -153,7 +146,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
       this.#holdings.holdAllocation(allocation, at)
       this.#emit({ kind: 'allocated', id, value: allocation })
     })
-    this.#operate(id, now, { ...purpose, deadline })
+    this.#operations.start(id, { ...purpose, deadline }, now)
   }
 
   #move({ id, allocation, deadline }: Command<'move'>, now: Instant): void {
@@ -161,7 +154,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
       this.#holdings.holdAllocation(moved, at)
       this.#emit({ kind: 'allocated', id, value: moved })
     })
-    this.#operate(id, now, { ...purpose, deadline })
+    this.#operations.start(id, { ...purpose, deadline }, now)
   }
 
   #permit({ id, peers, deadline }: Command<'permit'>, now: Instant): void {
@@ -169,7 +162,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
       this.#holdings.holdPermissions(peers, at)
       this.#emit({ kind: 'permitted', id, value: peers })
     })
-    this.#operate(id, now, { ...purpose, deadline })
+    this.#operations.start(id, { ...purpose, deadline }, now)
   }
 
   /** The channel that the peer has already is bound again. */
@@ -185,7 +178,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
       this.#emit({ kind: 'channel-bound', id, value: binding })
     })
     this.#inbound.expectChannelData()
-    this.#operate(id, now, { ...purpose, deadline })
+    this.#operations.start(id, { ...purpose, deadline }, now)
   }
 
   #refresh({ id, lifetimeSeconds, deadline }: Command<'refresh'>, now: Instant): void {
@@ -194,65 +187,24 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
       this.#keep(refreshed, at)
       this.#emit({ kind: 'refreshed', id, value: refreshed.lifetimeSeconds })
     })
-    this.#operate(id, now, { ...purpose, deadline })
+    this.#operations.start(id, { ...purpose, deadline }, now)
   }
 
   #release({ id, deadline }: Command<'release'>, now: Instant): void {
     this.#holdings.clear()
     const released = (): void => this.#emit({ kind: 'released', id, value: undefined })
-    this.#start({ ...releasing(released), deadline }, now, id, (failure) => {
+    this.#operations.start(id, { ...releasing(released), deadline }, now, (failure) => {
       // RFC 8656 §8.3: a client that hears 437 has what it wanted.
       if (failure.error?.code === 437) released()
       else this.#emit({ kind: 'failed', id, failure })
     })
   }
 
-  #exchange({ id, exchange, deadline }: Command<'exchange'>, now: Instant): void {
-    const { method, repeat, attributes = [], meetChallenges = false } = exchange
-    const onEnd: RequestEnd = (ended) => {
-      this.#operations.delete(id)
-      const { outcome } = ended
-      if (outcome.kind !== 'success' && outcome.kind !== 'error-response') {
-        return this.#emit({ kind: 'failed', id, failure: failureOf(ended, 'exchange', this.#options.to) })
-      }
-      const error = outcome.kind === 'error-response' ? outcome.error : undefined
-      this.#emit({ kind: 'exchanged', id, value: { message: outcome.message, error, rttMs: outcome.rttMs } })
-    }
-    const handle = repeat
-      ? this.#requests.repeat(method, deadline, now, onEnd)
-      : this.#requests.begin({ ...exchange, attributes, meetChallenges, deadline }, now, onEnd)
-    if (this.#requests.isOpen(handle)) this.#operations.set(id, handle)
-  }
-
-  #cancel(id: OperationId, now: Instant): void {
-    const handle = this.#operations.get(id)
-    if (handle) this.#requests.cancel(handle, now)
-  }
-
-  /** A request of the caller's: its failure is an effect with the caller's id. */
-  #operate(id: OperationId, now: Instant, purpose: Purpose): void {
-    this.#start(purpose, now, id, (failure) => {
-      const { alternate: to } = failure
-      this.#emit(to ? { kind: 'redirected', id, to, failure } : { kind: 'failed', id, failure })
-    })
-  }
-
-  #start(
-    purpose: Purpose,
-    now: Instant,
-    id: OperationId | undefined,
-    onFailure: (failure: TurnFailure, now: Instant) => void,
-  ): void {
-    const handle = this.#requests.begin(purpose, now, (ended, at) => {
-      if (id !== undefined) this.#operations.delete(id)
-      const { outcome } = ended
-      const failure =
-        outcome.kind === 'success'
-          ? purpose.onSuccess(outcome.message, at)
-          : failureOf(ended, purpose.stage, this.#options.to)
-      if (failure) onFailure(failure, at)
-    })
-    if (id !== undefined && this.#requests.isOpen(handle)) this.#operations.set(id, handle)
+  /** Requests are small: a datagram too big was the caller's data. */
+  #fail(failure: DeliveryFailure, now: Instant): void {
+    const { reason, detail } = failure
+    if (reason === 'message-too-big') return this.#discard(`data too big to be sent (${detail})`, this.#options.to, now)
+    this.#requests.handleAll({ kind: 'failure', failure }, now)
   }
 
   // Renewals
@@ -260,7 +212,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
   #renewAllocation({ allocation, expiresAt }: HeldAllocation, now: Instant): void {
     // Without LIFETIME the server would fall back to its default.
     const purpose = refreshing(allocation, allocation.lifetimeSeconds, (refreshed, at) => this.#keep(refreshed, at))
-    this.#start({ ...purpose, deadline: expiresAt }, now, undefined, (failure) => {
+    this.#operations.startOwn({ ...purpose, deadline: expiresAt }, now, (failure) => {
       if (this.allocation) this.#lose({ what: 'allocation', failure })
     })
   }
@@ -268,7 +220,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
   /** One peer that is denied fails a request of several: then each goes alone, and only the denied one is lost. */
   #renewPermissions(peers: readonly TransportAddress[], now: Instant): void {
     const purpose = permitting(peers, (at) => this.#holdings.holdPermissions(peers, at))
-    this.#start(purpose, now, undefined, (failure, at) => {
+    this.#operations.startOwn(purpose, now, (failure, at) => {
       const [first] = peers
       if (!this.allocation || !first) return
       if (peers.length === 1) this.#lose({ what: 'permission', ip: first.ip, failure })
@@ -278,7 +230,7 @@ export class TurnClient implements StateMachine<TurnClientInput, TurnClientEffec
 
   #renewChannel(binding: ChannelBinding, now: Instant): void {
     const purpose = bindingChannel(binding, (at) => this.#holdings.holdChannel(binding, at))
-    this.#start(purpose, now, undefined, (failure) => {
+    this.#operations.startOwn(purpose, now, (failure) => {
       if (this.allocation) this.#lose({ what: 'channel', channel: binding.channel, failure })
     })
   }

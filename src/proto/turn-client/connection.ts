@@ -140,6 +140,8 @@ export class TurnConnection {
     const id = ++this.#lastId
     const deadline = timeoutMs === undefined ? undefined : after(this.#clock.now(), timeoutMs)
     const abort = (): void => this.#driver.handle({ kind: 'cancel', id })
+    // Those that the driver could not tell, because this was called from within one of its effects.
+    for (const [id, finish] of this.#pending) finish({ kind: 'failed', id, failure: cancelled('exchange') })
     signal?.addEventListener('abort', abort)
     try {
       const finish = await new Promise<Finish>((resolve) => {
@@ -163,6 +165,8 @@ export class TurnConnection {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    for (const id of this.#pending.keys()) this.#driver.handle({ kind: 'cancel', id })
+    // Those that the driver could not tell, because this was called from within one of its effects.
     for (const [id, finish] of this.#pending) finish({ kind: 'failed', id, failure: cancelled('exchange') })
     this.#driver.stop()
     this.link.close()

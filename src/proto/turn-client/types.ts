@@ -129,7 +129,7 @@ export interface RawExchange {
   readonly attributes?: readonly EncodableAttribute[] | undefined
   /** Default `session`: as the server's last challenge asks for. */
   readonly sign?: 'session' | 'never' | undefined
-  /** Instead of the server's nonce. */
+  /** Instead of the server's nonce, whose first 13 bytes say which key is meant, so they had better stay. RFC 8489 §9.2 */
   readonly nonce?: string | undefined
   /** Meet 401 and 438 with another try. Default false: they are the answer. */
   readonly meetChallenges?: boolean | undefined
