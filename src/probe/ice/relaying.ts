@@ -1,7 +1,9 @@
 /** Relayed candidates: an allocation on each TURN server, over each transport that its URI names. */
-import { formatAddress, type TransportAddress } from '../../core/index.ts'
+import { formatAddress, type Instant, type TransportAddress } from '../../core/index.ts'
 import {
+  type AllocateOptions,
   type Allocation,
+  type Loss,
   openTurnSession,
   type ReceivedData,
   type RequestObservation,
@@ -63,6 +65,8 @@ export async function openRelay(
   { server, attempt, to, serverName }: Target,
   onData: (data: ReceivedData) => void,
   onObservation: (observation: TurnObservation) => void = () => undefined,
+  wish: AllocateOptions = {},
+  onLost?: (lost: Loss) => void,
 ): Promise<
   | { readonly ok: true; readonly session: TurnSession; readonly allocation: Allocation }
   | { readonly ok: false; readonly failure: TurnFailure }
@@ -81,9 +85,10 @@ export async function openRelay(
     maxRedirects: 3,
     onData,
     onObservation,
+    ...(onLost && { onLost }),
   })
   if (!opened.ok) return opened
-  const allocated = await opened.value.allocate({}, { timeoutMs })
+  const allocated = await opened.value.allocate(wish, { timeoutMs })
   if (allocated.ok) return { ok: true, session: opened.value, allocation: allocated.value }
   await opened.value.close()
   return allocated
@@ -108,8 +113,7 @@ async function allocate(
     (data) => relay?.onData(data),
     (observation) => observations.push(observation),
   )
-  const at = (moment: number): number => round(startMs + (moment - startedAt))
-  for (const observation of observations) noteStage(recorder, target, observation, at)
+  noteStages(recorder, target, observations, startMs, startedAt)
   if (!opened.ok) {
     const cause = causeOfTurn(opened.failure, server.username, ports.clock.wallTime())
     const facts = attempt.realm === null ? cause.facts : { realm: attempt.realm, ...cause.facts }
@@ -156,7 +160,18 @@ function tellRelayed(
 
 const unknownInterface = { interface: null, interfaceKind: 'unknown', temporary: null } as const
 
-/** What the session did, as stages: connecting, being asked who we are, the allocation. */
+/** What the session did, as stages: connecting, being asked who we are, the allocation. It began at `startMs`, which was `startedAt`. */
+export function noteStages(
+  recorder: Recorder,
+  target: Target,
+  observations: readonly TurnObservation[],
+  startMs: number,
+  startedAt: Instant,
+): void {
+  const at = (moment: number): number => round(startMs + (moment - startedAt))
+  for (const observation of observations) noteStage(recorder, target, observation, at)
+}
+
 function noteStage(
   recorder: Recorder,
   { attempt }: Target,
