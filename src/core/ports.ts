@@ -102,6 +102,8 @@ export interface StreamOptions {
   readonly tls?: { readonly serverName: string; readonly ca?: string | undefined } | undefined
   /** Milliseconds until the attempt fails with TIMEOUT: connecting and the TLS handshake together. */
   readonly timeoutMs: number
+  /** TCP has connected; with TLS the handshake begins. */
+  readonly onConnected?: (() => void) | undefined
 }
 
 /** A stream that somebody else opened. */

@@ -45,7 +45,13 @@ export function spell(seconds: number): string {
   return unit ? `${Math.floor(seconds / unit[0])} ${unit[1]}` : `${Math.round(seconds)} seconds`
 }
 
-const withReason = (code: string, reason: string): string => (reason === '' ? code : `${code} ${reason}`)
+const withReason = (code: string, reason: string): string => `${code} ${reason}`.trim()
+
+function blockedHow(fact: (name: string) => string): string {
+  if (fact('reason') === 'local-firewall') return " by this machine's own firewall"
+  if (fact('reason') === 'admin-prohibited') return ': a firewall on the way says so (ICMP)'
+  return ` on the way: nothing comes back${fact('worksOver') && `, while ${fact('worksOver')} gets through`}`
+}
 
 const certificateFix = 'renew the certificate on the server, chain included, and reload it'
 
@@ -58,13 +64,16 @@ const words: Readonly<Record<CauseCode, Words>> = {
     message: `the name ${host} could not be looked up${fact('detail') && ` (${fact('detail')})`}`,
     fix: 'check the name resolution of this machine, or name the server by its address',
   }),
-  'no-route': () => ({
-    message: 'this machine has no route to it',
-    fix: 'check the network, or leave this address family out',
+  'no-route': (fact) => ({
+    message: `it can't be reached${fact('detail') && `: ${fact('detail')}`}`,
+    fix: 'check the network and its routes, or leave this address family out',
   }),
   blocked: (fact, { port }) => ({
-    message: `${port} is blocked on the way: nothing comes back${fact('worksOver') && `, while ${fact('worksOver')} gets through`}`,
-    fix: `open ${port} outbound, or offer the server on a port that passes, such as TLS on TCP 443`,
+    message: `${port} is blocked${blockedHow(fact)}`,
+    fix:
+      fact('reason') === 'local-firewall'
+        ? `allow ${port} in this machine's own firewall`
+        : `open ${port} outbound, or offer the server on a port that passes, such as TLS on TCP 443`,
   }),
   refused: (_, { port }) => ({
     message: `nothing listens on ${port}: the host refuses it`,
@@ -99,8 +108,8 @@ const words: Readonly<Record<CauseCode, Words>> = {
     fix: "install one from a public authority (Let's Encrypt, for instance)",
   }),
   'certificate-untrusted': (fact) => ({
-    message: `its certificate is not trusted${fact('detail') && ` (${fact('detail')})`}`,
-    fix: 'send the whole chain (fullchain.pem), issued by an authority that clients know',
+    message: `its certificate is not trusted${fact('issuer') && `: issued by ${fact('issuer')}`}${fact('problem') === 'handshake' ? ': the handshake failed' : ''}`,
+    fix: 'send the whole chain (fullchain.pem), issued by an authority that clients know, or trust yours by --ca',
   }),
   'not-stun': (_, { port }) => ({
     message: `what answers on ${port} does not speak STUN`,
@@ -155,12 +164,16 @@ const words: Readonly<Record<CauseCode, Words>> = {
     fix: 'widen its port range, raise total-quota and its limit of open files, or drain less',
   }),
   redirect: (fact) => ({
-    message: `it sends clients to another server (300) that leads nowhere: ${fact('to')}`,
+    message: `it sends clients elsewhere (300), and that does not work: ${fact('to')}`,
     fix: 'mend alternate-server in its configuration',
   }),
   'error-response': (fact) => ({
     message: `it answers ${withReason(fact('code'), fact('reason'))}`,
     fix: "look in the server's log for the reason",
+  }),
+  unsupported: () => ({
+    message: 'natcheck does not speak TURN over DTLS',
+    fix: 'check the same server over TLS: ?transport=tcp',
   }),
   'relay-address-loopback': (fact) => ({
     message: `it relays from ${fact('ip')}, a loopback address that nobody else can reach`,

@@ -74,6 +74,7 @@ const causeCode = Type.Enum([
   'no-capacity',
   'redirect',
   'error-response',
+  'unsupported',
   'relay-address-loopback',
   'relay-address-private',
   'peer-denied',
@@ -102,6 +103,18 @@ const server = Type.Object(
     relayed: nullable(address),
     software: nullable(text),
     realm: nullable(text),
+    tls: nullable(
+      Type.Object(
+        {
+          version: nullable(text),
+          names: Type.Array(text),
+          issuer: text,
+          validFrom: Type.String({ description: 'ISO 8601, UTC' }),
+          validTo: Type.String({ description: 'ISO 8601, UTC' }),
+        },
+        closed,
+      ),
+    ),
     causes: Type.Array(
       Type.Object(
         {

@@ -43,6 +43,7 @@ export const attempt = (over: Partial<AttemptObservation>): AttemptObservation =
   relayed: '198.51.100.10:51000',
   software: null,
   realm: 'example.org',
+  tls: null,
   causes: [],
   ...over,
 })

@@ -39,7 +39,9 @@ export function certificate(options: CertificateOptions): Certificate {
   )
   const signature = sign('sha256', tbs, issuer?.privateKey ?? privateKey)
   const der = sequence(tbs, sequence(ecdsaWithSha256), bitString(signature))
-  const cert = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+  // An empty line at the end would be another format (RFC 1421): a length that is a multiple of 64 must not make one.
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  const cert = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n')
   return { commonName, privateKey, cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 

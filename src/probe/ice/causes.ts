@@ -13,7 +13,7 @@ import {
   type WallTime,
 } from '../../core/index.ts'
 import type { RequestOutcome } from '../../proto/stun/index.ts'
-import type { TurnFailure } from '../../proto/turn-client/index.ts'
+import type { TurnCause, TurnFailure } from '../../proto/turn-client/index.ts'
 import type { AttemptObservation, Cause, CauseCode, StageName } from './observations.ts'
 
 export const cause = (
@@ -32,11 +32,12 @@ const errorCauses: Readonly<Partial<Record<ErrorCode, CauseCode>>> = {
   CONNECTION_REFUSED: 'refused',
   CONNECTION_CLOSED: 'closed',
   TIMEOUT: 'connect-timeout',
+  UNSUPPORTED: 'unsupported',
 }
 
 /** Why a name was not resolved, or a connection not opened. */
 export function causeOfError(error: unknown, stage: StageName): Cause {
-  if (error instanceof TlsError) return causeOfTls(error.problem, error.chain, error.message)
+  if (error instanceof TlsError) return causeOfTls(error.problem, error.chain)
   if (!(error instanceof NatcheckError)) throw error
   const code = errorCauses[error.code]
   if (code === undefined) return cause('error-response', stage, { code: error.code, reason: error.message })
@@ -56,12 +57,17 @@ const tlsCodes: Readonly<Record<TlsProblem, CauseCode>> = {
   'bad-ca': 'certificate-untrusted',
 }
 
-function causeOfTls(problem: TlsProblem, chain: readonly CertificateInfo[], detail: string): Cause {
+function causeOfTls(problem: TlsProblem, chain: readonly CertificateInfo[]): Cause {
   const [own] = chain
   const day = (time: WallTime): string => new Date(time).toISOString().slice(0, 10)
-  const date = own && (problem === 'not-yet-valid' ? day(own.validFrom) : day(own.validTo))
+  const date = own && day(problem === 'not-yet-valid' ? own.validFrom : own.validTo)
   const names = own && (own.names.length > 0 ? own.names : [own.subject])
-  return cause(tlsCodes[problem], 'tls', { detail, ...(date && { date }), ...(names && { names }) })
+  const issuer = own?.issuer
+  return cause(tlsCodes[problem], 'tls', {
+    problem,
+    ...(date && { date }),
+    ...(names && { names, issuer: issuer ?? '' }),
+  })
 }
 
 const deliveryCodes: Readonly<Partial<Record<DeliveryFailureReason, CauseCode>>> = {
@@ -70,26 +76,41 @@ const deliveryCodes: Readonly<Partial<Record<DeliveryFailureReason, CauseCode>>>
   'local-firewall': 'blocked',
 }
 
-/** Why a Binding request got no mapped address; `stray` answered instead of the server. */
-export function causeOfBinding(outcome: RequestOutcome, stray: TransportAddress | undefined): Cause {
+/** Nobody answered as asked. What is there instead? */
+const silence = (stage: StageName, stray: TransportAddress | undefined, foreign: boolean): Cause => {
+  if (stray) return cause('other-source', stage, { from: formatAddress(stray) })
+  return cause(foreign ? 'not-stun' : 'no-answer', stage)
+}
+
+const undelivered = (stage: StageName, reason: DeliveryFailureReason | undefined, detail: string): Cause =>
+  cause(deliveryCodes[reason ?? 'other'] ?? 'no-route', stage, { reason: reason ?? 'other', detail })
+
+/** Why a Binding request got no mapped address; `stray` answered instead of the server, `foreign` is what it sent instead. */
+export function causeOfBinding(outcome: RequestOutcome, stray: TransportAddress | undefined, foreign: boolean): Cause {
   switch (outcome.kind) {
     case 'timeout':
-      return stray ? cause('other-source', 'binding', { from: formatAddress(stray) }) : cause('no-answer', 'binding')
+      return silence('binding', stray, foreign)
     case 'unreachable':
-      return cause(deliveryCodes[outcome.failure.reason] ?? 'no-route', 'binding', { detail: outcome.failure.detail })
+      return undelivered('binding', outcome.failure.reason, outcome.failure.detail)
     case 'closed':
-      return cause('not-stun', 'binding', { detail: outcome.why })
-    case 'error-response':
-      return cause('error-response', 'binding', { code: outcome.error.code, reason: outcome.error.reason })
+      return cause(foreign ? 'not-stun' : 'closed', 'binding')
+    case 'error-response': {
+      const { code, reason } = outcome.error
+      return code === 300 ? cause('redirect', 'binding', { to: 'nowhere' }) : errorResponse('binding', code, reason)
+    }
     case 'cancelled':
       return cause('cancelled', 'binding')
-    // An answer without an address in it, or none that could be believed.
     case 'success':
+      return cause('error-response', 'binding', { code: '', reason: 'success without an address in it' })
+    // An answer that could not be believed.
     case 'invalid-response':
     case 'integrity-violated':
-      return cause('not-stun', 'binding')
+      return cause('error-response', 'binding', { code: '', reason: outcome.why })
   }
 }
+
+const errorResponse = (stage: StageName, code: number, reason: string): Cause =>
+  cause('error-response', stage, { code, reason })
 
 const errorCodes: Readonly<Record<number, CauseCode>> = {
   403: 'forbidden',
@@ -106,17 +127,36 @@ const stages: Readonly<Partial<Record<TurnFailure['stage'], StageName>>> = {
   channel: 'channel',
 }
 
-/** Why a TURN server did not do what it was asked. `now` and `username` tell credentials that have expired. */
-export function causeOfTurn(failure: TurnFailure, username: string | undefined, now: WallTime): Cause {
+/** What else is known of a server that did not do what it was asked. */
+export interface TurnContext {
+  readonly username: string | undefined
+  readonly now: WallTime
+  /** Whoever answered instead of it. */
+  readonly stray?: TransportAddress | undefined
+  /** It sends what is no STUN. */
+  readonly foreign?: boolean | undefined
+  /** It has asked who we are: it knows Allocate. */
+  readonly challenged?: boolean | undefined
+  /** Where its 300 led to. */
+  readonly redirectedTo?: string | undefined
+}
+
+/** Why a TURN server did not do what it was asked. */
+export function causeOfTurn(failure: TurnFailure, context: TurnContext): Cause {
   const stage = stages[failure.stage] ?? 'allocate'
-  if (failure.tls) return causeOfTls(failure.tls.problem, failure.tls.chain, failure.why)
+  const { redirectedTo } = context
+  if (failure.tls) return causeOfTls(failure.tls.problem, failure.tls.chain)
+  const led = redirectedTo !== undefined && deadEnds.includes(failure.cause)
+  if (led) return cause('redirect', stage, { to: redirectedTo })
   switch (failure.cause) {
     case 'timeout':
-      return cause(stage === 'connect' ? 'connect-timeout' : 'no-answer', stage)
+      return stage === 'connect'
+        ? cause('connect-timeout', stage)
+        : silence(stage, context.stray, context.foreign === true)
     case 'other-address':
-      return cause('other-source', stage, { from: /^\S+/.exec(failure.why)?.[0] ?? '' })
+      return silence(stage, context.stray, false)
     case 'unreachable':
-      return cause(deliveryCodes[failure.delivery?.reason ?? 'other'] ?? 'no-route', stage, { detail: failure.why })
+      return undelivered(stage, failure.delivery?.reason, failure.why)
     case 'refused':
       return cause('refused', stage)
     case 'closed':
@@ -126,42 +166,46 @@ export function causeOfTurn(failure: TurnFailure, username: string | undefined, 
     case 'cancelled':
       return cause('cancelled', stage)
     case 'tls':
-      return cause('certificate-untrusted', 'tls', { detail: failure.why })
+      return cause('certificate-untrusted', 'tls', { problem: failure.why })
     case 'credentials-missing':
       return cause('no-credentials', 'challenge')
     case 'wrong-credentials':
-      return refused(username, now)
+      return refused(context)
     case 'bid-down':
     case 'bad-challenge':
-      return cause('bad-integrity', 'challenge', { detail: failure.why })
-    case 'stale-nonce-loop':
-      return cause('stale-nonce-loop', stage)
     case 'unprotected-answer':
     case 'wrong-integrity':
       return cause('bad-integrity', stage, { detail: failure.why })
+    case 'stale-nonce-loop':
+      return cause('stale-nonce-loop', stage)
     case 'invalid-answer':
-      return cause('not-turn', stage, { detail: failure.why })
+      return cause('error-response', stage, { code: '', reason: failure.why })
     case 'redirected':
     case 'redirect-loop':
     case 'too-many-redirects':
-      return cause('redirect', stage, {
-        to: failure.alternate ? formatAddress(failure.alternate.server) : failure.why,
-      })
+      return cause('redirect', stage, { to: failure.alternate ? formatAddress(failure.alternate.server) : failure.why })
     case 'error':
-      return causeOfCode(failure, stage)
+      return causeOfCode(failure, stage, context.challenged === true)
   }
 }
 
-function causeOfCode({ error }: TurnFailure, stage: StageName): Cause {
+/** After a 300, these are failures of where it led. */
+const deadEnds: readonly TurnCause[] = ['timeout', 'unreachable', 'refused', 'closed', 'not-turn']
+
+function causeOfCode({ error }: TurnFailure, stage: StageName, challenged: boolean): Cause {
   const { code, reason } = error ?? { code: 0, reason: '' }
-  if (stage === 'permission' || stage === 'channel') return cause('peer-denied', stage, { code, reason }, 'warning')
-  // RFC 8489 §6.3.1: a STUN server that has no such method. coturn with stun-only says 404 or 400, others 405 and 500.
-  if ([400, 404, 405].includes(code)) return cause('not-turn', stage, { code, reason })
+  if (code === 300) return cause('redirect', stage, { to: 'nowhere: it names no other server' })
+  if (code === 403 && (stage === 'permission' || stage === 'channel')) {
+    return cause('peer-denied', stage, { code, reason }, 'warning')
+  }
+  // RFC 8489 §6.3.1: a STUN server has no such method. coturn with stun-only says 404 or 400, others 405 and 500.
+  const unknownMethod = stage === 'allocate' && !challenged && [400, 404, 405, 500].includes(code)
+  if (unknownMethod) return cause('not-turn', stage, { code, reason })
   return cause(errorCodes[code] ?? 'error-response', stage, { code, reason })
 }
 
 /** The user name of TURN REST credentials begins with the second in which they expire. */
-function refused(username: string | undefined, now: WallTime): Cause {
+function refused({ username, now }: TurnContext): Cause {
   const expiry = Number(/^(\d{9,11})(?::|$)/.exec(username ?? '')?.[1] ?? Number.NaN)
   const seconds = Math.round(now / 1000 - expiry)
   return seconds > 0 ? cause('expired-credentials', 'challenge', { seconds }) : cause('wrong-credentials', 'challenge')
@@ -189,12 +233,17 @@ export function concludeBlocks(
   return attempts.map((attempt) => ({
     ...attempt,
     causes: attempt.causes.map((each) =>
-      isSilence(each) ? { ...each, ...blockedBeside(attempt, attempts, open) } : each,
+      isSilence(attempt, each) ? { ...each, ...blockedBeside(attempt, attempts, open) } : each,
     ),
   }))
 }
 
-const isSilence = ({ code }: Cause): boolean => code === 'no-answer' || code === 'connect-timeout'
+/**
+ * Nothing at all came back from the port, or an ICMP error instead: a stream that connected and then is silent was let
+ * through.
+ */
+export const isSilence = ({ transport, rttMs }: AttemptObservation, { code }: Cause): boolean =>
+  rttMs === null && ((code === 'no-answer' && transport === 'udp') || code === 'connect-timeout' || code === 'no-route')
 
 const ipOf = ({ address }: AttemptObservation): string => (address ?? '').replace(/:\d+$/, '')
 

@@ -1,7 +1,8 @@
 /** Gathers candidates from all servers at once, proves each as soon as it is there, and hands over what was seen. */
-import { after, formatAddress, type StreamConnection } from '../../core/index.ts'
+import { setMaxListeners } from 'node:events'
+import { after, type Cancel, formatAddress } from '../../core/index.ts'
 import { askBinding, type Reflexive } from './binding.ts'
-import { concludeBlocks } from './causes.ts'
+import { concludeBlocks, isSilence } from './causes.ts'
 import { type HostSocket, openHosts } from './hosts.ts'
 import type { IceObservations } from './observations.ts'
 import type { IceOptions, IcePorts } from './options.ts'
@@ -23,6 +24,8 @@ export async function gatherIce(ports: IcePorts, options: IceOptions): Promise<I
   const deadline = new AbortController()
   const cancel = ports.clock.schedule(after(ports.clock.now(), options.timeoutMs), () => deadline.abort())
   const signal = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
+  // Each request listens to it, and there are many at once.
+  setMaxListeners(0, signal)
   const gathering = new Gathering(ports, { ...options, signal })
   try {
     return await gathering.run(options.signal)
@@ -40,6 +43,7 @@ class Gathering {
   readonly #proofs: Promise<void>[] = []
   /** What a control connection got through to, by the address of the attempt that was silent. */
   readonly #open = new Map<string, string>()
+  readonly #timers: Cancel[] = []
   #sockets: HostSocket[] = []
 
   constructor(ports: IcePorts, options: IceOptions & { readonly signal: AbortSignal }) {
@@ -67,6 +71,7 @@ class Gathering {
   }
 
   close(): void {
+    for (const cancel of this.#timers) cancel()
     for (const { session } of this.#relays) void session.close()
     for (const socket of this.#sockets) socket.close()
   }
@@ -77,39 +82,43 @@ class Gathering {
   }
 
   async #try(target: Target): Promise<void> {
+    if (this.#recorder.over) return
+    const { attempt } = target
     const control = this.#control(target)
-    const { scheme } = target.attempt
-    const run = [this.#ports, this.#options, this.#recorder] as const
-    if (scheme === 'stun' || scheme === 'stuns') {
-      this.#prove(await askBinding(...run, target, this.#sockets), undefined)
+    const run = [this.#ports, this.#options, this.#recorder, target, this.#sockets] as const
+    if (attempt.scheme === 'stun' || attempt.scheme === 'stuns') {
+      this.#prove(await askBinding(...run), undefined)
     } else {
-      const { relay, reflexive } = await askRelay(...run, target, this.#sockets)
+      const { relay, reflexive } = await askRelay(...run)
       if (relay) this.#relays.push(relay)
       this.#prove(reflexive, relay)
     }
-    if (target.attempt.rttMs === null) await control
+    if (attempt.causes.some((cause) => isSilence(attempt, cause))) await control.done
+    else control.cancel()
+    this.#recorder.settle(attempt)
   }
 
-  /**
-   * A TCP connection to a server that is silent over UDP: where it opens, UDP is what is blocked.
-   */
-  async #control({ attempt, to }: Target): Promise<void> {
+  /** A TCP connection to a server that is silent over UDP: where it opens, UDP is what is blocked. */
+  #control({ attempt, to }: Target): { readonly done: Promise<void>; readonly cancel: Cancel } {
     const { clock, network } = this.#ports
-    if (attempt.transport !== 'udp') return
-    await new Promise<void>((resolve) => clock.schedule(after(clock.now(), silenceMs), resolve))
-    if (attempt.rttMs !== null || this.#options.signal.aborted) return
-    let connection: StreamConnection | undefined
-    try {
-      connection = await network.connectStream(
-        { to, timeoutMs: controlMs },
-        { onData: () => undefined, onClose: () => undefined },
-      )
-      this.#open.set(formatAddress(to), `TCP ${to.port}`)
-    } catch {
-      // Silence or refusal: it shows nothing about UDP.
-    } finally {
-      connection?.close()
+    if (attempt.transport !== 'udp') return { done: Promise.resolve(), cancel: () => undefined }
+    const connect = async (): Promise<void> => {
+      if (this.#recorder.over) return
+      try {
+        const nobody = { onData: () => undefined, onClose: () => undefined }
+        const connection = await network.connectStream({ to, timeoutMs: controlMs }, nobody)
+        connection.close()
+        this.#open.set(formatAddress(to), `TCP ${to.port}`)
+      } catch {
+        // Silence or refusal: it shows nothing about UDP.
+      }
     }
+    let cancel: Cancel = () => undefined
+    const done = new Promise<void>((resolve) => {
+      cancel = clock.schedule(after(clock.now(), silenceMs), () => void connect().then(resolve))
+    })
+    this.#timers.push(cancel)
+    return { done, cancel }
   }
 
   #prove(reflexive: readonly Reflexive[], relay: Relay | undefined): void {

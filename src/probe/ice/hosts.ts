@@ -4,11 +4,11 @@ import {
   familyOf,
   formatAddress,
   type IpAddress,
-  sameAddress,
   scopeOf,
+  type StreamListener,
   type TransportAddress,
 } from '../../core/index.ts'
-import { localPreferences, onlyLocalPreference, tcpLocalPreference } from '../../proto/ice/index.ts'
+import { localPreferences, onlyLocalPreference, type TcpType, tcpLocalPreference } from '../../proto/ice/index.ts'
 import { RttEstimator, StunClient } from '../../proto/stun/index.ts'
 import { type HostAddress, hostAddresses } from './interfaces.ts'
 import type { IceOptions, IcePorts } from './options.ts'
@@ -30,6 +30,10 @@ export class HostSocket {
   readonly #clients = new Map<string, StunClient>()
   readonly #listeners = new Set<HearPayload>()
   #endpoint: DatagramEndpoint | undefined
+  #listener: StreamListener | undefined
+  #closed = false
+  /** As servers see it, by the server asked. */
+  readonly mapped: Map<string, TransportAddress> = new Map()
 
   constructor(ports: IcePorts, host: HostAddress, localPreference: number) {
     this.#ports = ports
@@ -48,6 +52,21 @@ export class HostSocket {
         },
       },
     )
+  }
+
+  /** Waits for TCP connections too, which it ends: a passive candidate needs a port that is really there. RFC 6544 §5.1 */
+  async listenForTcp(): Promise<TransportAddress | undefined> {
+    const { ip } = this.host
+    const nobody = { onData: () => undefined, onClose: () => undefined }
+    const listener = await this.#ports.network
+      .listenStream({ family: familyOf(ip), ip }, (stream) => {
+        stream.close()
+        return nobody
+      })
+      .catch(() => undefined)
+    this.#listener = listener
+    if (this.#closed) listener?.close()
+    return listener && { ip, port: listener.local.port }
   }
 
   /** Undefined: it could not be opened. */
@@ -79,8 +98,10 @@ export class HostSocket {
   }
 
   close(): void {
+    this.#closed = true
     for (const client of this.#clients.values()) client.cancel()
     this.#endpoint?.close()
+    this.#listener?.close()
   }
 
   #hear(bytes: Uint8Array, from: TransportAddress): void {
@@ -104,7 +125,8 @@ export async function openHosts(ports: IcePorts, options: IceOptions, recorder: 
   const open = sockets.filter(({ local }) => local !== undefined)
   if (options.policy === 'all') {
     for (const socket of open) tellHost(socket, recorder)
-    for (const [index, socket] of open.entries()) tellTcp(socket, index, recorder)
+    const passive = await Promise.all(open.map((socket) => socket.listenForTcp()))
+    for (const [index, socket] of open.entries()) tellTcp(socket, passive[index], index, recorder)
   }
   return open
 }
@@ -123,11 +145,18 @@ function tellHost({ host, local, localPreference }: HostSocket, recorder: Record
   recorder.candidate({ type: 'host', address: withoutZone(local), localPreference }, contextOf(host))
 }
 
-/** RFC 6544 §5.1: active ones need no socket. */
-function tellTcp({ host }: HostSocket, index: number, recorder: Recorder): void {
-  const address = withoutZone({ ip: host.ip, port: discardPort })
-  const localPreference = tcpLocalPreference('host', 'active', highestTcpPreference - index)
-  recorder.candidate({ type: 'host', transport: 'tcp', tcpType: 'active', address, localPreference }, contextOf(host))
+/** RFC 6544 §5.1: active ones need no socket. Simultaneous-open is left out: no implementation is left that does it. */
+function tellTcp({ host }: HostSocket, passive: TransportAddress | undefined, index: number, recorder: Recorder): void {
+  const context = contextOf(host)
+  const tell = (tcpType: TcpType, address: TransportAddress, browserOmits: string | null): void => {
+    const localPreference = tcpLocalPreference('host', tcpType, highestTcpPreference - index)
+    recorder.candidate(
+      { type: 'host', transport: 'tcp', tcpType, address: withoutZone(address), localPreference },
+      { ...context, browserOmits },
+    )
+  }
+  tell('active', { ip: host.ip, port: discardPort }, context.browserOmits)
+  if (passive) tell('passive', passive, context.browserOmits ?? 'browsers gather active TCP candidates only')
 }
 
 /** A zone means nothing to anybody else. RFC 8839 §5.1 has no room for it. */
@@ -152,6 +181,3 @@ export const socketsFor = (sockets: readonly HostSocket[], to: TransportAddress)
 
 export const socketAt = (sockets: readonly HostSocket[], ip: IpAddress): HostSocket | undefined =>
   sockets.find(({ host }) => host.ip === ip)
-
-export const isOwn = (sockets: readonly HostSocket[], address: TransportAddress): boolean =>
-  sockets.some(({ local }) => local !== undefined && sameAddress(local, address))

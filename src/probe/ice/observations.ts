@@ -93,6 +93,7 @@ export type CauseCode =
   | 'no-capacity' // 508
   | 'redirect' // 300, which leads nowhere or round in a circle
   | 'error-response' // any other error
+  | 'unsupported' // natcheck does not speak this transport
   | 'relay-address-loopback'
   | 'relay-address-private'
   | 'peer-denied' // 403 on a permission
@@ -109,6 +110,18 @@ export interface Cause {
   readonly severity: 'error' | 'warning'
   /** The numbers and names that the sentence for people needs: error codes, dates, seconds, names of a certificate. */
   readonly facts: Readonly<Record<string, string | number | readonly string[]>>
+}
+
+/** What a server showed by TLS, whether it was good enough or not. */
+export interface TlsObservation {
+  /** Such as `TLSv1.3`; null: the handshake did not come to its end. */
+  readonly version: string | null
+  /** Of the server's own certificate: subjectAltName, else the subject. */
+  readonly names: readonly string[]
+  readonly issuer: string
+  /** ISO 8601, UTC. */
+  readonly validFrom: string
+  readonly validTo: string
 }
 
 /** One server over one transport and one family. */
@@ -130,6 +143,8 @@ export interface AttemptObservation {
   /** What the server calls itself. */
   readonly software: string | null
   readonly realm: string | null
+  /** null: no TLS, or no certificate was seen. */
+  readonly tls: TlsObservation | null
   readonly causes: readonly Cause[]
 }
 

@@ -69,8 +69,13 @@ class RelayProof {
 
   /** Our packets reach the relayed address, arrive at our session, and come back from it to the socket that sent them. */
   async withOwnAddress(socket: HostSocket): Promise<Echoes> {
-    const { session, allocation, relayed } = this.#relay
-    const refusal = await this.#permit([allocation.mapped])
+    const { session, allocation, relayed, target } = this.#relay
+    // As this server sees the socket; where it answers no Binding, a NAT that keeps ports is hoped for.
+    const seen = socket.mapped.get(formatAddress(target.to)) ?? {
+      ip: allocation.mapped.ip,
+      port: socket.local?.port ?? allocation.mapped.port,
+    }
+    const refusal = await this.#permit([seen])
     if (refusal) return { peer: 'mapped-address', bursts: [], refusal }
     const bursts: BurstObservation[] = []
     let peer: TransportAddress | undefined
@@ -82,20 +87,19 @@ class RelayProof {
       arrived++
       session.send(data.peer, data.bytes, via)
     }
-    const startMs = this.#recorder.now()
     for (const [name, next] of ways) {
       via = next
       if (via === 'channel' && !(peer && (await this.#bind(peer)))) break
       arrived = 0
-      const result = await this.#burst((bytes) => socket.send(bytes, relayed), socket.listen.bind(socket))
-      bursts.push({ via: name, direction: 'round-trip', ...result })
+      const send = (bytes: Uint8Array): void => socket.send(bytes, relayed)
+      const result = await this.#echo(name, 'our own address', send, socket.listen.bind(socket))
+      bursts.push(result)
       if (result.received === 0) {
         bursts.push({ via: name, direction: 'from-peer', sent: result.sent, received: arrived, rttsMs: [] })
-        if (arrived === 0) bursts.push(await this.#towardsPeer(socket, peer ?? allocation.mapped))
+        if (arrived === 0) bursts.push(await this.#towardsPeer(socket, peer ?? seen))
         break
       }
     }
-    this.#noteData(startMs, { peer: 'mapped-address', bursts, refusal: undefined })
     return { peer: 'mapped-address', bursts, refusal: undefined }
   }
 
@@ -109,7 +113,9 @@ class RelayProof {
   async withSecondAllocation(): Promise<Echoes> {
     const { session, relayed, target } = this.#relay
     let echo: (from: TransportAddress, bytes: Uint8Array) => void = () => undefined
-    const opened = await openRelay(this.#ports, this.#options, target, (data) => echo(data.peer, data.bytes))
+    const opened = await openRelay(this.#ports, this.#options, this.#recorder, target, (data) =>
+      echo(data.peer, data.bytes),
+    )
     if (!opened.ok) return this.#refused(opened.failure)
     const second = opened.session
     try {
@@ -118,7 +124,6 @@ class RelayProof {
       const refusal = (await this.#permit([other])) ?? (await this.#refusalOf(second.permit([relayed], this.#limits)))
       if (refusal) return { peer: 'second-allocation', bursts: [], refusal }
       const bursts: BurstObservation[] = []
-      const startMs = this.#recorder.now()
       for (const [name, via] of ways) {
         if (via === 'channel') {
           const bound = (await this.#bind(other)) && (await second.bindChannel(relayed, this.#limits)).ok
@@ -129,12 +134,10 @@ class RelayProof {
           this.#relay.onData = (data) => listener(data.bytes, data.peer)
           return () => undefined
         }
-        const result = await this.#burst((bytes) => session.send(other, bytes, via), hear)
-        bursts.push({ via: name, direction: 'round-trip', ...result })
+        const send = (bytes: Uint8Array): boolean => session.send(other, bytes, via)
+        bursts.push(await this.#echo(name, 'a second allocation', send, hear))
       }
-      const echoes: Echoes = { peer: 'second-allocation', bursts, refusal: undefined }
-      this.#noteData(startMs, echoes)
-      return echoes
+      return { peer: 'second-allocation', bursts, refusal: undefined }
     } finally {
       void second.close()
     }
@@ -186,12 +189,12 @@ class RelayProof {
 
   /** Why there is no permission; undefined: there is one. */
   async #permit(peers: readonly TransportAddress[]): Promise<string | undefined> {
-    const startMs = this.#recorder.now()
     const { session, target } = this.#relay
+    this.#recorder.begin(target.attempt, 'permission')
     const outcome = await session.permit(peers, this.#limits)
     const [peer] = peers
     const detail = outcome.ok ? `for ${peer ? peer.ip : ''}` : outcome.failure.why
-    this.#recorder.stage(target.attempt, 'permission', startMs, outcome.ok, detail)
+    this.#recorder.end(target.attempt, outcome.ok, detail)
     if (outcome.ok) return undefined
     this.#noteRefusal(outcome.failure, peer?.ip)
     return outcome.failure.why
@@ -200,23 +203,22 @@ class RelayProof {
   /** Peers that are refused leave the relay usable for others: once is enough to say so. */
   #noteRefusal(failure: TurnFailure, peer: IpAddress | undefined): void {
     const { target } = this.#relay
-    const failed = causeOfTurn(failure, target.server.username, this.#ports.clock.wallTime())
+    const failed = causeOfTurn(failure, {
+      username: target.server.username,
+      now: this.#ports.clock.wallTime(),
+      challenged: true,
+    })
     if (failed.code === 'peer-denied' && target.attempt.causes.some(({ code }) => code === 'peer-denied')) return
     this.#recorder.fail(target.attempt, { ...failed, facts: { peer: peer ?? '', ...failed.facts } })
   }
 
   async #bind(peer: TransportAddress): Promise<boolean> {
-    const startMs = this.#recorder.now()
     const { session, target } = this.#relay
+    this.#recorder.begin(target.attempt, 'channel')
     const outcome = await session.bindChannel(peer, this.#limits)
     const detail = outcome.ok ? `to ${formatAddress(peer)}` : outcome.failure.why
-    this.#recorder.stage(target.attempt, 'channel', startMs, outcome.ok, detail)
-    if (!outcome.ok) {
-      this.#recorder.fail(
-        target.attempt,
-        causeOfTurn(outcome.failure, target.server.username, this.#ports.clock.wallTime()),
-      )
-    }
+    this.#recorder.end(target.attempt, outcome.ok, detail)
+    if (!outcome.ok) this.#noteRefusal(outcome.failure, peer.ip)
     return outcome.ok
   }
 
@@ -226,6 +228,20 @@ class RelayProof {
   }
 
   #refused = ({ why }: TurnFailure): Echoes => ({ peer: 'second-allocation', bursts: [], refusal: why })
+
+  async #echo(
+    via: BurstObservation['via'],
+    by: string,
+    send: (bytes: Uint8Array) => void,
+    hear: HostSocket['listen'],
+  ): Promise<BurstObservation> {
+    const { attempt } = this.#relay.target
+    this.#recorder.begin(attempt, 'data')
+    const result = await this.#burst(send, hear)
+    const detail = `${result.received} of ${result.sent} packets echoed by ${by}, ${via}`
+    this.#recorder.end(attempt, result.received > 0, detail)
+    return { via, direction: 'round-trip', ...result }
+  }
 
   async #burst(send: (bytes: Uint8Array) => void, hear: HostSocket['listen']): Promise<BurstResult> {
     const { packets, spacingMs } = this.#options.burst ?? defaultBurst
@@ -246,12 +262,5 @@ class RelayProof {
     const result = await burst.run()
     stop()
     return result
-  }
-
-  #noteData(startMs: number, echoes: Echoes): void {
-    const { sent, received } = summarize(echoes.bursts.filter(({ direction }) => direction === 'round-trip'))
-    const by = echoes.peer === 'mapped-address' ? 'our own address' : 'a second allocation'
-    const detail = `${received} of ${sent} packets echoed by ${by}`
-    this.#recorder.stage(this.#relay.target.attempt, 'data', startMs, carries(echoes), detail)
   }
 }

@@ -6,6 +6,7 @@ import {
   isRedundant,
   type LocalCandidate,
   localCandidate,
+  onlyLocalPreference,
   renderCandidate,
 } from '../../proto/ice/index.ts'
 import type {
@@ -37,8 +38,15 @@ export type OpenAttempt = {
     : Key extends 'causes'
       ? Cause[]
       : AttemptObservation[Key]
-} & { readonly index: number }
+} & {
+  readonly index: number
+  readonly startMs: number
+  running: { readonly stage: StageName; readonly startMs: number } | undefined
+  /** Its candidates are told, or it has failed. */
+  settled: boolean
+}
 
+/** Once `options.signal` is aborted nothing is taken any more: what comes then shows the abort and not the network. */
 export class Recorder {
   readonly attempts: OpenAttempt[] = []
   readonly #ports: IcePorts
@@ -61,9 +69,14 @@ export class Recorder {
     return round(elapsed(this.#startedAt, this.#ports.clock.now()))
   }
 
+  get over(): boolean {
+    return this.#options.signal?.aborted === true
+  }
+
   /** Returns the index of a new candidate; undefined: it adds nothing to those that are there (RFC 8445 §5.1.3). */
   candidate(origin: CandidateOrigin, context: CandidateContext): number | undefined {
-    const local = localCandidate(origin, this.#foundations)
+    if (this.over) return undefined
+    const local = this.#local(origin)
     if (this.#locals.some((other) => isRedundant(local, other))) return undefined
     const { type, transport, tcpType, host, port, related, priority, foundation, component } = local
     const observed: CandidateObservation = {
@@ -86,10 +99,27 @@ export class Recorder {
     return this.#candidates.length - 1
   }
 
-  attempt(start: Pick<AttemptObservation, 'uri' | 'scheme' | 'transport' | 'family' | 'address'>): OpenAttempt {
+  /** RFC 8445 §5.1.2: no two have the same priority. Relays of several servers would, and then the first comes first. */
+  #local(origin: CandidateOrigin): LocalCandidate {
+    const isTaken = ({ priority }: LocalCandidate): boolean => this.#locals.some((other) => other.priority === priority)
+    let { localPreference = onlyLocalPreference } = origin
+    let local = localCandidate(origin, this.#foundations)
+    while (isTaken(local) && localPreference > 0) {
+      localPreference--
+      local = localCandidate({ ...origin, localPreference }, this.#foundations)
+    }
+    return local
+  }
+
+  attempt(start: Pick<AttemptObservation, 'uri' | 'scheme' | 'transport'>, startMs: number = this.now()): OpenAttempt {
     const attempt: OpenAttempt = {
       ...start,
       index: this.attempts.length,
+      startMs,
+      running: undefined,
+      settled: false,
+      family: null,
+      address: null,
       local: null,
       stages: [],
       rttMs: null,
@@ -97,36 +127,45 @@ export class Recorder {
       relayed: null,
       software: null,
       realm: null,
+      tls: null,
       causes: [],
     }
     this.attempts.push(attempt)
     return attempt
   }
 
-  stage(
-    attempt: OpenAttempt,
-    stage: StageName,
-    startMs: number,
-    ok: boolean,
-    detail: string,
-    endMs: number = this.now(),
-  ): void {
-    const observed: StageObservation = { stage, startMs, endMs, ok, detail }
+  /** A stage begins; it runs until `end`, or to the end of the run. */
+  begin(attempt: OpenAttempt, stage: StageName, startMs: number = this.now()): void {
+    if (!this.over) attempt.running = { stage, startMs }
+  }
+
+  /** `stage`: what the running one turned out to be. */
+  end(attempt: OpenAttempt, ok: boolean, detail: string, stage: StageName | undefined = attempt.running?.stage): void {
+    if (this.over || stage === undefined) return
+    const endMs = this.now()
+    const observed: StageObservation = { stage, startMs: attempt.running?.startMs ?? endMs, endMs, ok, detail }
+    attempt.running = undefined
     attempt.stages.push(observed)
     const { index, uri, transport } = attempt
     this.#options.onProgress?.({ kind: 'stage', attempt: index, uri, transport, stage: observed })
   }
 
   fail(attempt: OpenAttempt, cause: Cause): void {
-    attempt.causes.push(cause)
+    if (!this.over) attempt.causes.push(cause)
+  }
+
+  settle(attempt: OpenAttempt): void {
+    if (!this.over) attempt.settled = true
   }
 
   reachable(entry: ReachabilityObservation): void {
+    if (this.over) return
     this.#reachability.push(entry)
     this.#options.onProgress?.({ kind: 'reachability', entry })
   }
 
   gathered(): void {
+    if (this.over) return
     this.#gatheredAtMs = this.now()
     this.#options.onProgress?.({ kind: 'gathered', atMs: this.#gatheredAtMs })
   }
@@ -135,12 +174,26 @@ export class Recorder {
     return {
       policy: this.#options.policy,
       candidates: [...this.#candidates],
-      attempts: this.attempts.map(({ index: _, ...attempt }) => ({ ...attempt })),
+      attempts: this.attempts.map(conclude),
       reachability: this.#reachability.toSorted((a, b) => a.candidate - b.candidate),
       gatheredAtMs: this.#gatheredAtMs,
       endedAtMs: this.now(),
       interrupted,
     }
+  }
+}
+
+/** What was still running when the run ended is told as that. */
+function conclude({ index: _, startMs: __, running, settled, ...attempt }: OpenAttempt): AttemptObservation {
+  const open = running && { ...running, endMs: null, ok: false, detail: 'the run ended before it did' }
+  const stage = running?.stage ?? attempt.stages.at(-1)?.stage ?? 'dns'
+  // An address that was had and not proven is there all the same.
+  const severity = settled ? 'warning' : 'error'
+  const cancelled: Cause[] = settled && !running ? [] : [{ code: 'cancelled', stage, severity, facts: {} }]
+  return {
+    ...attempt,
+    stages: open ? [...attempt.stages, open] : [...attempt.stages],
+    causes: [...attempt.causes, ...cancelled],
   }
 }
 

@@ -1,5 +1,5 @@
 /** Relayed candidates: an allocation on each TURN server, over each transport that its URI names. */
-import { formatAddress, type Instant, type TransportAddress } from '../../core/index.ts'
+import { elapsed, formatAddress, parseAddress, sameAddress, type TransportAddress } from '../../core/index.ts'
 import {
   type AllocateOptions,
   type Allocation,
@@ -12,13 +12,14 @@ import {
   type TurnSession,
 } from '../../proto/turn-client/index.ts'
 import { Method } from '../../wire/index.ts'
-import { type ReflexiveSearch, type Reflexive, reflexiveFromHosts } from './binding.ts'
+import { type Reflexive, type ReflexiveSearch, searchReflexive } from './binding.ts'
 import { causeOfRelayed, causeOfTurn } from './causes.ts'
+import { describeTls, noteConnected, noteTls } from './connecting.ts'
 import { contextOf, type HostSocket, patientTiming, socketAt } from './hosts.ts'
 import type { StageName } from './observations.ts'
 import type { IceOptions, IcePorts } from './options.ts'
 import { type Recorder, round } from './recorder.ts'
-import { defaultPatienceMs, type Target } from './targets.ts'
+import { patienceLeft, type Target } from './targets.ts'
 
 /** An allocation that is held, and whom to tell what arrives through it. */
 export interface Relay {
@@ -45,34 +46,33 @@ export async function askRelay(
 ): Promise<RelayingResult> {
   const { attempt } = target
   // Browsers use a TURN server's UDP side as a STUN server too.
-  const search = attempt.transport === 'udp' ? reflexiveFromHosts(ports, options, recorder, target, sockets) : undefined
-  const relay = await allocate(ports, options, recorder, target, sockets)
-  const reflexive = (await search?.collect(primaryOf(search, relay, sockets))) ?? []
-  return { relay, reflexive }
+  const search = attempt.transport === 'udp' ? searchReflexive(ports, options, recorder, target, sockets) : undefined
+  const relay = await allocate(ports, options, recorder, target, sockets, search)
+  const primary = attempt.rttMs === null || attempt.local === null ? undefined : parseAddress(attempt.local)?.ip
+  return { relay, reflexive: (await search?.collect(primary)) ?? [] }
 }
 
-/** A TURN server need not answer Binding: its silence there is not waited for beyond the stragglers' time. */
-const primaryOf = (
-  _search: ReflexiveSearch,
-  relay: Relay | undefined,
-  sockets: readonly HostSocket[],
-): HostSocket | undefined => (relay?.session.local ? socketAt(sockets, relay.session.local.ip) : undefined)
+/** What a session tells. */
+interface SessionWatch {
+  onConnected?(): void
+  onObservation?(observation: TurnObservation): void
+  onLost?(lost: Loss): void
+}
 
 /** Opens another allocation on the same server, of which no candidate is told. */
 export async function openRelay(
   ports: IcePorts,
   options: IceOptions,
+  recorder: Recorder,
   { server, attempt, to, serverName }: Target,
   onData: (data: ReceivedData) => void,
-  onObservation: (observation: TurnObservation) => void = () => undefined,
+  watch: SessionWatch = {},
   wish: AllocateOptions = {},
-  onLost?: (lost: Loss) => void,
 ): Promise<
   | { readonly ok: true; readonly session: TurnSession; readonly allocation: Allocation }
   | { readonly ok: false; readonly failure: TurnFailure }
 > {
   const { username, credential } = server
-  const timeoutMs = options.patienceMs ?? defaultPatienceMs
   const opened = await openTurnSession(ports, {
     to,
     protocol: attempt.transport,
@@ -80,17 +80,17 @@ export async function openRelay(
     ca: options.ca,
     ...(username !== undefined && credential !== undefined && { credentials: { username, password: credential } }),
     timing: patientTiming,
-    connectTimeoutMs: timeoutMs,
+    connectTimeoutMs: patienceLeft(options, recorder, attempt),
     signal: options.signal,
     maxRedirects: 3,
     onData,
-    onObservation,
-    ...(onLost && { onLost }),
+    ...watch,
   })
   if (!opened.ok) return opened
-  const allocated = await opened.value.allocate(wish, { timeoutMs })
+  const allocated = await opened.value.allocate(wish, { timeoutMs: patienceLeft(options, recorder, attempt) })
   if (allocated.ok) return { ok: true, session: opened.value, allocation: allocated.value }
-  await opened.value.close()
+  // What the server may have granted after all is given back, which nobody waits for.
+  void opened.value.close()
   return allocated
 }
 
@@ -100,37 +100,69 @@ async function allocate(
   recorder: Recorder,
   target: Target,
   sockets: readonly HostSocket[],
+  search: ReflexiveSearch | undefined,
 ): Promise<Relay | undefined> {
-  const { server, attempt, to } = target
-  const startedAt = ports.clock.now()
-  const startMs = recorder.now()
   let relay: Relay | undefined
-  const observations: TurnObservation[] = []
-  const opened = await openRelay(
-    ports,
-    options,
-    target,
-    (data) => relay?.onData(data),
-    (observation) => observations.push(observation),
-  )
-  noteStages(recorder, target, observations, startMs, startedAt)
+  const onData = (data: ReceivedData): void => relay?.onData(data)
+  const held = await recordAllocation(ports, options, recorder, target, { onData, search })
+  if (!held.ok) return undefined
+  const { session, allocation, relayed } = held
+  const candidate = tellRelayed(recorder, target, session, allocation, relayed, sockets)
+  relay = { target, session, allocation, relayed, candidate, onData: () => undefined }
+  return relay
+}
+
+export interface AllocationWatch {
+  onData(data: ReceivedData): void
+  readonly onLost?: ((lost: Loss) => void) | undefined
+  /** What Binding requests to the same port showed. */
+  readonly search?: ReflexiveSearch | undefined
+}
+
+/** A plain allocation on the server, told as the stages of its attempt; where it fails, with its cause. */
+export async function recordAllocation(
+  ports: IcePorts,
+  options: IceOptions,
+  recorder: Recorder,
+  target: Target,
+  { onData, onLost, search }: AllocationWatch,
+): Promise<
+  | {
+      readonly ok: true
+      readonly session: TurnSession
+      readonly allocation: Allocation
+      readonly relayed: TransportAddress
+    }
+  | { readonly ok: false; readonly failure: TurnFailure | undefined }
+> {
+  const { server, attempt, to } = target
+  const story = new AllocationStory(recorder, target, onLost)
+  const opened = await openRelay(ports, options, recorder, target, onData, story)
   if (!opened.ok) {
-    const cause = causeOfTurn(opened.failure, server.username, ports.clock.wallTime())
+    const { failure } = opened
+    if (failure.tls) attempt.tls = describeTls(null, failure.tls.chain)
+    const cause = causeOfTurn(failure, {
+      username: server.username,
+      now: ports.clock.wallTime(),
+      stray: story.stray ?? search?.stray(),
+      foreign: search?.foreign() === true,
+      challenged: attempt.realm !== null,
+      redirectedTo: story.redirectedTo,
+    })
     const facts = attempt.realm === null ? cause.facts : { realm: attempt.realm, ...cause.facts }
-    if (attempt.stages.at(-1)?.ok !== false) recorder.stage(attempt, cause.stage, startMs, false, opened.failure.why)
+    if (attempt.running) recorder.end(attempt, false, failure.tls ? `TLS failed: ${failure.tls.problem}` : failure.why)
     recorder.fail(attempt, { ...cause, facts })
-    return undefined
+    return opened
   }
   const { session, allocation } = opened
   const [relayed] = allocation.relayed
-  if (!relayed) return undefined
+  // The client takes no success without a relayed address.
+  if (!relayed) return { ok: false, failure: undefined }
   attempt.mapped = formatAddress(allocation.mapped)
   attempt.relayed = formatAddress(relayed)
   const unusable = causeOfRelayed(relayed, to.ip)
   if (unusable) recorder.fail(attempt, unusable)
-  const candidate = tellRelayed(recorder, target, session, allocation, relayed, sockets)
-  relay = { target, session, allocation, relayed, candidate, onData: () => undefined }
-  return relay
+  return { ok: true, session, allocation, relayed }
 }
 
 function tellRelayed(
@@ -160,49 +192,66 @@ function tellRelayed(
 
 const unknownInterface = { interface: null, interfaceKind: 'unknown', temporary: null } as const
 
-/** What the session did, as stages: connecting, being asked who we are, the allocation. It began at `startMs`, which was `startedAt`. */
-export function noteStages(
-  recorder: Recorder,
-  target: Target,
-  observations: readonly TurnObservation[],
-  startMs: number,
-  startedAt: Instant,
-): void {
-  const at = (moment: number): number => round(startMs + (moment - startedAt))
-  for (const observation of observations) noteStage(recorder, target, observation, at)
-}
+/** What a session did, as the stages of its attempt, and what explains why it failed. */
+class AllocationStory implements SessionWatch {
+  /** Whoever answered instead of the server. */
+  stray: TransportAddress | undefined
+  /** Where the last 300 led. */
+  redirectedTo: string | undefined
+  readonly #recorder: Recorder
+  readonly #target: Target
+  readonly #onLost: ((lost: Loss) => void) | undefined
 
-function noteStage(
-  recorder: Recorder,
-  { attempt }: Target,
-  observation: TurnObservation,
-  at: (moment: number) => number,
-): void {
-  if (observation.kind === 'connected') {
-    attempt.local = formatAddress(observation.local)
-    if (attempt.transport === 'udp') return
-    const stage = attempt.transport === 'tls' ? 'tls' : 'connect'
-    const detail = observation.tls ? `connected, ${observation.tls.version}` : 'connected'
-    recorder.stage(attempt, stage, at(observation.startedAt), true, detail, at(observation.at))
-    return
+  constructor(recorder: Recorder, target: Target, onLost: ((lost: Loss) => void) | undefined) {
+    this.#recorder = recorder
+    this.#target = target
+    this.#onLost = onLost
+    recorder.begin(target.attempt, target.attempt.transport === 'udp' ? 'challenge' : 'connect')
   }
-  if (observation.kind !== 'request' || observation.method !== Method.allocate) return
-  const { rttMs, software, realm, sentAt, endedAt } = observation
-  attempt.rttMs ??= rttMs === undefined ? null : round(rttMs)
-  attempt.software ??= software ?? null
-  attempt.realm ??= realm ?? null
-  const [stage, ok] = judge(observation)
-  recorder.stage(attempt, stage, at(sentAt), ok, wordsOf(observation), at(endedAt))
+
+  onLost = (lost: Loss): void => this.#onLost?.(lost)
+
+  onConnected = (): void => noteConnected(this.#recorder, this.#target.attempt)
+
+  onObservation = (observation: TurnObservation): void => {
+    const { attempt, to } = this.#target
+    switch (observation.kind) {
+      case 'connected':
+        attempt.local = formatAddress(observation.local)
+        if (!sameAddress(observation.to, to)) this.redirectedTo = formatAddress(observation.to)
+        noteTls(this.#recorder, attempt, observation.tls)
+        return this.#recorder.begin(attempt, 'challenge')
+      case 'stray':
+        this.stray ??= observation.from
+        return
+      case 'discarded':
+        return
+      case 'request':
+        if (observation.method === Method.allocate) this.#note(observation)
+    }
+  }
+
+  #note(observation: RequestObservation): void {
+    const { attempt } = this.#target
+    const { rttMs, software, realm, sentAt, endedAt, result, error } = observation
+    if (result === 'success' || error) attempt.rttMs ??= round(rttMs ?? elapsed(sentAt, endedAt))
+    attempt.software ??= software ?? null
+    attempt.realm ??= realm ?? null
+    if (error?.code === 300) this.redirectedTo = 'nowhere'
+    const [stage, ok] = judge(observation)
+    this.#recorder.end(attempt, ok, wordsOf(observation), stage)
+    if (ok && stage === 'challenge') this.#recorder.begin(attempt, 'allocate')
+  }
 }
 
 function judge({ result, error, signed }: RequestObservation): readonly [StageName, boolean] {
   if (result === 'success') return ['allocate', true]
-  if (error?.code === 401 && !signed) return ['challenge', true]
+  if (error?.code === 401) return ['challenge', !signed]
   if (error?.code === 438) return ['challenge', true]
-  return [signed && error?.code !== 401 ? 'allocate' : 'challenge', false]
+  return [signed || error ? 'allocate' : 'challenge', false]
 }
 
 function wordsOf({ result, error, transmissions }: RequestObservation): string {
   const sent = transmissions > 1 ? `, sent ${transmissions} times` : ''
-  return error ? `answered ${error.code} ${error.reason}${sent}` : `${result}${sent}`
+  return error ? `answered ${`${error.code} ${error.reason}`.trim()}${sent}` : `${result}${sent}`
 }

@@ -1,5 +1,13 @@
 /** From the servers that were named to the addresses to ask: one attempt for each transport and family. */
-import { familyOf, formatAddress, type InterfaceAddress, scopeOf, type TransportAddress } from '../../core/index.ts'
+import {
+  type AddressFamily,
+  familyOf,
+  formatAddress,
+  type InterfaceAddress,
+  NatcheckError,
+  scopeOf,
+  type TransportAddress,
+} from '../../core/index.ts'
 import { formatServerUri, uriProtocol } from '../../wire/uri.ts'
 import { resolveServer } from '../resolve.ts'
 import { causeOfError } from './causes.ts'
@@ -24,41 +32,58 @@ export async function findTargets(
 ): Promise<readonly Target[]> {
   const { uri } = server
   const protocol = uriProtocol(uri)
-  const start = {
-    uri: formatServerUri(uri),
-    scheme: uri.scheme,
-    transport: protocol === 'dtls' ? 'tls' : protocol,
-  } as const
-  const startMs = recorder.now()
-  const isNamed = uri.hostKind === 'name'
+  const transport = protocol === 'dtls' ? 'tls' : protocol
+  const start = { uri: formatServerUri(uri), scheme: uri.scheme, transport } as const
+  const first = recorder.attempt(start)
+  recorder.begin(first, 'dns')
   try {
     const { candidates } = await resolveServer(ports.network, uri, {
       family: 'both',
       timeoutMs: Math.min(patienceMs, timeoutMs),
     })
-    const usable = families.flatMap((family) => {
-      const first = candidates.find(({ address }) => familyOf(address.ip) === family)
-      return first ? [first] : []
-    })
+    const usable = families.flatMap((family) => candidates.find(({ address }) => familyOf(address.ip) === family) ?? [])
+    if (usable.length === 0) throw noFamily(uri.host, families)
     const reachable = usable.filter(({ address }) => hasFamily(ports.network.interfaces(), address))
     // Where no interface has the family of any of its addresses, that is what its attempt will find out.
-    return (reachable.length > 0 ? reachable : usable).map(({ address, serverName }): Target => {
-      const family = familyOf(address.ip)
-      const attempt = recorder.attempt({ ...start, family, address: formatAddress(address) })
-      if (isNamed) recorder.stage(attempt, 'dns', startMs, true, `${uri.host} is ${address.ip}`)
+    return (reachable.length > 0 ? reachable : usable).map(({ address, serverName }, index): Target => {
+      const attempt = index === 0 ? first : recorder.attempt(start, first.startMs)
+      attempt.family = familyOf(address.ip)
+      attempt.address = formatAddress(address)
+      if (index > 0) recorder.begin(attempt, 'dns', first.startMs)
+      if (uri.hostKind === 'name') recorder.end(attempt, true, `${uri.host} is ${address.ip}`)
+      else attempt.running = undefined
       return { server, attempt, to: address, serverName }
     })
   } catch (error) {
-    const attempt = recorder.attempt({ ...start, family: null, address: null })
     const cause = causeOfError(error, 'dns')
-    recorder.stage(attempt, cause.stage, startMs, false, error instanceof Error ? error.message : String(error))
-    recorder.fail(attempt, cause)
+    recorder.end(first, false, error instanceof Error ? error.message : String(error), cause.stage)
+    recorder.fail(first, cause)
+    recorder.settle(first)
     return []
   }
 }
 
+const noFamily = (host: string, families: readonly AddressFamily[]): NatcheckError =>
+  new NatcheckError('NO_ROUTE', `${host} has no IPv${families.join(' or IPv')} address`, {
+    fix: 'Ask for the other family too.',
+  })
+
 /** A server that does not answer is given up after this, so that it costs less than two seconds. */
 export const defaultPatienceMs = 1900
+
+/**
+ * What is left of an attempt's patience. Who has connected is waited for somewhat longer, so that one far away is not
+ * taken for dead: half of it, and at least four times what the way there and back took.
+ */
+export function patienceLeft(
+  { patienceMs = defaultPatienceMs }: IceOptions,
+  recorder: Recorder,
+  { startMs, stages }: OpenAttempt,
+): number {
+  const connect = stages.find(({ stage, ok }) => stage === 'connect' && ok)
+  const roundTripMs = connect ? (connect.endMs ?? 0) - connect.startMs : 0
+  return Math.max(patienceMs - (recorder.now() - startMs), patienceMs / 2, 4 * roundTripMs)
+}
 
 /** Has this machine an address from which the server's could be reached at all? */
 function hasFamily(interfaces: readonly InterfaceAddress[], { ip }: TransportAddress): boolean {

@@ -128,14 +128,15 @@ export async function openAnother(
   wish: AllocateOptions = {},
   onData: (data: ReceivedData) => void = () => undefined,
 ): Promise<Opened> {
-  const { ports, options, target, allocations, seen } = subject
+  const { ports, options, recorder, target, allocations, seen } = subject
   await allocations.take()
   const opened = await openRelay(
     ports,
     { ...options, signal: ownSignal(options.signal) },
+    recorder,
     target,
     onData,
-    undefined,
+    {},
     wish,
   )
   if (!opened.ok) {

@@ -4,24 +4,9 @@
  */
 import type { AttemptObservation } from '../ice/observations.ts'
 
-/** A certificate that a server showed. */
-export interface CertificateObservation {
-  readonly subject: string
-  readonly issuer: string
-  readonly names: readonly string[]
-  /** ISO 8601, UTC. */
-  readonly validFrom: string
-  readonly validTo: string
-  readonly selfSigned: boolean
-}
-
 export interface TransportObservation extends AttemptObservation {
   /** The URI itself says so, and nothing was added to try it. */
   readonly named: boolean
-  /** Such as `TLSv1.3`; null: no TLS, or it failed. */
-  readonly tlsVersion: string | null
-  /** The server's own first; empty without TLS, and where it failed before any was seen. */
-  readonly chain: readonly CertificateObservation[]
 }
 
 /** In the order in which they are told. */

@@ -200,7 +200,7 @@ class Path {
 
   #noteStage(stage: 'permission' | 'channel' | 'data', ok: boolean, detail: string): void {
     const { recorder, target } = this.#subject
-    recorder.stage(target.attempt, stage, recorder.now(), ok, detail)
+    recorder.end(target.attempt, ok, detail, stage)
   }
 }
 

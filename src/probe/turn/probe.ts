@@ -1,16 +1,17 @@
 /** Asks a TURN server over every transport at once, and looks into it by the first that gives an allocation. */
-import { after, formatAddress } from '../../core/index.ts'
-import type { Loss, ReceivedData, TurnObservation } from '../../proto/turn-client/index.ts'
-import { causeOfRelayed, causeOfTurn, concludeBlocks } from '../ice/causes.ts'
+import { after, type TransportAddress } from '../../core/index.ts'
+import type { Loss } from '../../proto/turn-client/index.ts'
+import { formatServerUri } from '../../wire/uri.ts'
+import { concludeBlocks } from '../ice/causes.ts'
 import type { IceOptions } from '../ice/options.ts'
 import { Recorder } from '../ice/recorder.ts'
-import { noteStages, openRelay } from '../ice/relaying.ts'
+import { recordAllocation } from '../ice/relaying.ts'
 import { findTargets, type Target } from '../ice/targets.ts'
 import { checkAuthentication } from './authentication.ts'
-import { describeCertificate, noteCertificate } from './certificate.ts'
+import { noteCertificate } from './certificate.ts'
 import { Allocations, Notes, ownSignal, type Subject } from './examination.ts'
 import { checkFeatures } from './features.ts'
-import type { CertificateObservation, TransportObservation, TurnObservations } from './observations.ts'
+import type { TransportObservation, TurnObservations } from './observations.ts'
 import { extraMs, type TurnCandidate, type TurnOptions, type TurnProbePorts } from './options.ts'
 import { checkPath } from './path.ts'
 import { pause } from './pause.ts'
@@ -36,13 +37,6 @@ export async function probeTurn(ports: TurnProbePorts, options: TurnOptions): Pr
   }
 }
 
-/** What TLS showed of itself. */
-interface Shown {
-  readonly named: boolean
-  tlsVersion: string | null
-  chain: readonly CertificateObservation[]
-}
-
 class TurnProbe {
   readonly #ports: TurnProbePorts
   readonly #wanted: TurnOptions
@@ -50,7 +44,9 @@ class TurnProbe {
   readonly #recorder: Recorder
   readonly #notes = new Notes()
   readonly #allocations = new Allocations()
-  readonly #shown = new Map<number, Shown>()
+  readonly #seen: TransportAddress[] = []
+  /** Attempts of the URI itself. */
+  readonly #named = new Set<number>()
   #subject: Subject | undefined
 
   constructor(ports: TurnProbePorts, wanted: TurnOptions, signal: AbortSignal) {
@@ -76,70 +72,39 @@ class TurnProbe {
   }
 
   async #work(): Promise<void> {
-    const perCandidate = await Promise.all(
-      this.#wanted.candidates.map(async (candidate) => ({
-        candidate,
-        targets: await findTargets(this.#ports, this.#options, this.#recorder, candidate.server),
-      })),
-    )
-    for (const { index } of this.#recorder.attempts) this.#show(index)
-    const tried = perCandidate.flatMap(({ candidate, targets }) =>
-      targets.map((target) => this.#try(candidate, target)),
-    )
-    const examined = this.#examineFirst(tried)
-    const others = await Promise.all(tried)
-    await examined
-    await Promise.all(others.map(async (subject) => subject?.session.close()))
+    const found = await Promise.all(this.#wanted.candidates.map((candidate) => this.#find(candidate)))
+    const tried = found.flat().map((target) => this.#try(target))
+    await Promise.all([this.#examineFirst(tried), ...tried])
   }
 
-  #show(index: number, named = true): Shown {
-    const shown = this.#shown.get(index) ?? { named, tlsVersion: null, chain: [] }
-    this.#shown.set(index, shown)
-    return shown
+  async #find({ server, named }: TurnCandidate): Promise<readonly Target[]> {
+    const { attempts } = this.#recorder
+    const targets = await findTargets(this.#ports, this.#options, this.#recorder, server)
+    if (named) for (const { index, uri } of attempts) if (uri === formatServerUri(server.uri)) this.#named.add(index)
+    return targets
   }
 
   /** One transport and family up to its allocation. */
-  async #try({ named }: TurnCandidate, target: Target): Promise<Subject | undefined> {
-    const { attempt, server, to } = target
-    this.#shown.delete(attempt.index)
-    const shown = this.#show(attempt.index, named)
-    const observed: TurnObservation[] = []
+  async #try(target: Target): Promise<Subject | undefined> {
+    const { attempt } = target
     const lost: Loss[] = []
     let subject: Subject | undefined
-    const onData = (data: ReceivedData): void => subject?.onData(data)
-    const startMs = this.#recorder.now()
-    const startedAt = this.#ports.clock.now()
-    const opened = await openRelay(
+    const held = await recordAllocation(
       this.#ports,
       { ...this.#options, signal: ownSignal(this.#options.signal) },
+      this.#recorder,
       target,
-      onData,
-      (observation) => observed.push(observation),
-      {},
-      (loss) => lost.push(loss),
+      { onData: (data) => subject?.onData(data), onLost: (loss) => lost.push(loss) },
     )
-    noteStages(this.#recorder, target, observed, startMs, startedAt)
-    if (!opened.ok) {
-      this.#allocations.refused(opened.failure)
-      const { failure } = opened
-      shown.chain = (failure.tls?.chain ?? []).map(describeCertificate)
-      const connected = observed.find((each) => each.kind === 'connected')
-      if (connected?.kind === 'connected' && connected.tls) this.#noteTls(shown, connected.tls)
-      const cause = causeOfTurn(failure, server.username, this.#ports.clock.wallTime())
-      if (attempt.stages.at(-1)?.ok !== false) this.#recorder.stage(attempt, cause.stage, startMs, false, failure.why)
-      this.#recorder.fail(attempt, cause)
+    this.#recorder.settle(attempt)
+    if (!held.ok) {
+      if (held.failure) this.#allocations.refused(held.failure)
       return undefined
     }
     this.#allocations.granted()
-    const { session, allocation } = opened
-    if (session.tls) this.#noteTls(shown, session.tls)
-    const [relayed] = allocation.relayed
-    if (!relayed) return undefined
-    attempt.mapped = formatAddress(allocation.mapped)
-    attempt.relayed = formatAddress(relayed)
-    const unusable = causeOfRelayed(relayed, to.ip)
-    if (unusable) this.#recorder.fail(attempt, unusable)
+    this.#seen.push(held.relayed)
     subject = {
+      ...held,
       ports: this.#ports,
       wanted: this.#wanted,
       options: this.#options,
@@ -147,22 +112,11 @@ class TurnProbe {
       allocations: this.#allocations,
       recorder: this.#recorder,
       target,
-      session,
-      allocation,
-      relayed,
       seen: this.#seen,
       lost,
       onData: () => undefined,
     }
-    this.#seen.push(relayed)
     return subject
-  }
-
-  readonly #seen: Subject['seen'] = []
-
-  #noteTls(shown: Shown, tls: NonNullable<Subject['session']['tls']>): void {
-    shown.tlsVersion = tls.version
-    shown.chain = tls.chain.map(describeCertificate)
   }
 
   /** All that come after the first to succeed are given back as soon as they are there. */
@@ -206,10 +160,9 @@ class TurnProbe {
       noteQuota(this.#subject)
     }
     const { attempts, endedAtMs } = this.#recorder.observations(false)
-    const transports = concludeBlocks(attempts, new Map()).map((attempt, index): TransportObservation => {
-      const { named, tlsVersion, chain } = this.#show(index)
-      return { ...attempt, named, tlsVersion, chain }
-    })
+    const transports = concludeBlocks(attempts, new Map()).map(
+      (attempt, index): TransportObservation => ({ ...attempt, named: this.#named.has(index) }),
+    )
     noteCertificate(this.#notes, transports, this.#ports.clock.wallTime())
     const ended = signal?.aborted ? 'interrupted' : this.#options.signal.aborted ? 'timeout' : 'complete'
     const why =
