@@ -51,7 +51,8 @@ export async function readIceSettings(
   }
 }
 
-function readCa(path: string | undefined): string | undefined {
+/** PEM; undefined where none was named. Throws BAD_FILE. */
+export function readCa(path: string | undefined): string | undefined {
   if (path === undefined) return undefined
   try {
     const pem = readFileSync(path, 'utf8')

@@ -2,3 +2,4 @@
 export { renderCandidate, renderIce } from './ice.ts'
 export { type TerminalStyle, wrap } from './layout.ts'
 export { renderNat } from './nat.ts'
+export { renderTurn } from './turn.ts'
