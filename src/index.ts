@@ -5,13 +5,13 @@
 import type { TSchema } from 'typebox'
 import type { RelayOptions } from './relay/options.ts'
 import type { Relay, RelayCallbacks, RelayPorts } from './relay/relay.ts'
-import { nodeNetwork, systemClock, systemRandom } from './transport/index.ts'
+import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'
 
 export * from './core/index.ts'
 export * from './probe/nat/index.ts'
 export * from './relay/index.ts'
 export * from './report/index.ts'
-export { nodeNetwork, systemClock, systemRandom } from './transport/index.ts'
+export { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'
 export { formatServerUri, parseServerUri, type ServerUri } from './wire/index.ts'
 
 /** The codec: STUN and TURN messages. A namespace of its own, because the RFCs' names (`ErrorCode`) mean attributes there. */
@@ -19,6 +19,9 @@ export * as wire from './wire/index.ts'
 
 /** The protocol as state machines: client transaction, credentials, Binding responder. */
 export * as stun from './proto/stun/index.ts'
+
+/** ICE as state machines: candidates and their lines, and an agent that checks every pair. */
+export * as ice from './proto/ice/index.ts'
 
 /** The TURN client: a state machine, and `openTurnSession`, which runs it. */
 export * as turn from './proto/turn-client/index.ts'
@@ -35,7 +38,7 @@ export async function loadNatReportSchema(): Promise<TSchema> {
  */
 export async function createRelay(
   { hooks, onEvent, ...options }: RelayOptions & RelayCallbacks,
-  ports: RelayPorts = { network: nodeNetwork(), clock: systemClock, random: systemRandom },
+  ports: RelayPorts = { network: nodeNetwork(), clock: systemClock, random: systemRandom, processes: nodeProcesses() },
 ): Promise<Relay> {
   const { startRelay } = await import('./relay/start.ts')
   return await startRelay(ports, options, { hooks, onEvent })

@@ -12,6 +12,7 @@ nft         nftables
 setpriv     util-linux
 sysctl      procps
 turnserver  coturn
+sqlite3     sqlite3
 miniupnpd   miniupnpd
 chromium    chromium
 '

@@ -84,7 +84,7 @@ const io: CliIo = {
   err: (text) => void process.stderr.write(text),
   onInterrupt,
   onSignal: (signal, callback) => {
-    process.on(signal, callback)
+    process.off(signal, onSignal).on(signal, callback)
     return () => void process.off(signal, callback)
   },
 }

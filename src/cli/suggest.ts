@@ -9,15 +9,19 @@ export function nearest(typed: string, words: readonly string[]): string | undef
   return best && best.distance <= Math.max(1, Math.floor(best.word.length / 3)) ? best.word : undefined
 }
 
-/** Levenshtein's: insertions, deletions and replacements. */
+/** Damerau's, of restricted transpositions: letters inserted, left out, replaced, or swapped with the next. */
 function editDistance(a: string, b: string): number {
+  let beforePrevious: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const current = [i]
     for (let j = 1; j <= b.length; j++) {
       const replaced = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, replaced))
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swapped = isSwap ? (beforePrevious[j - 2] ?? 0) + 1 : replaced
+      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, replaced, swapped))
     }
+    beforePrevious = previous
     previous = current
   }
   return previous[b.length] ?? 0

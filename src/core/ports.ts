@@ -93,6 +93,8 @@ export interface DatagramOptions {
   readonly port?: number
   /** Bytes that may wait to be read; the system may grant less. Default: the system's. */
   readonly receiveBuffer?: number | undefined
+  /** Refuse, as where none is left, when the process could open fewer than so many more descriptors after it. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export interface StreamOptions {
@@ -129,6 +131,8 @@ export interface ListenOptions {
   readonly port?: number | undefined
   /** Speak TLS. */
   readonly tls?: ServerCertificate | undefined
+  /** Close what connects when the process could open fewer than so many more descriptors. Default 0. */
+  readonly spareDescriptors?: number | undefined
 }
 
 export interface StreamListener {
@@ -178,4 +182,44 @@ export interface ServiceRecord {
   readonly port: number
   readonly priority: number
   readonly weight: number
+}
+
+/** Programs of this machine. */
+export interface Processes {
+  /** The full path of a program that PATH leads to; undefined when it is not installed. */
+  find(name: string): string | undefined
+  /**
+   * Starts a program, without a shell, with a bare environment, apart from this terminal's signals. Never throws: what
+   * can't start ends at once.
+   */
+  start(command: ProcessCommand, handlers: ProcessHandlers): RunningProcess
+  /** Whether the kernel ends what was started when this process dies, even by SIGKILL. */
+  readonly endWithUs: boolean
+}
+
+export interface ProcessCommand {
+  readonly path: string
+  /** Everybody on the machine can read them: no secrets. */
+  readonly args: readonly string[]
+  /** For its stdin, which is closed after it. */
+  readonly input?: string | undefined
+}
+
+export interface ProcessHandlers {
+  /** A line of stdout or stderr, without its end. */
+  onLine(line: string): void
+  /** Once, after the last line. */
+  onEnd(end: ProcessEnd): void
+}
+
+export interface ProcessEnd {
+  /** Undefined when a signal ended it, or when it did not start. */
+  readonly code: number | undefined
+  /** What ended it, in words: `exit code 1`, `SIGKILL`, `ENOENT`. */
+  readonly why: string
+}
+
+export interface RunningProcess {
+  readonly pid: number | undefined
+  signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGUSR1' | 'SIGUSR2'): void
 }

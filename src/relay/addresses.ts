@@ -15,11 +15,27 @@ import { formatServerUri, type ServerUri } from '../wire/index.ts'
 import type { ExternalIp, RelayOptions } from './options.ts'
 import type { RelayListener } from './relay.ts'
 
+/** Throws BAD_ADDRESS for what the system would bind, but nobody could be sent to. */
+export function checkHostAddresses(options: RelayOptions): void {
+  const { listen = [], tlsListen = [], altIp, relayIps = [], externalIps = [] } = options
+  const named = [...relayIps, ...externalIps.map(({ external }) => external), ...(altIp === undefined ? [] : [altIp])]
+  const refuse = (ip: IpAddress, why: string): never => {
+    throw new NatcheckError('BAD_ADDRESS', `${ip} ${why}`, { fix: 'give the address of one host' })
+  }
+  for (const { ip } of [...listen, ...tlsListen]) {
+    if (scopeOf(ip) === 'multicast') refuse(ip, 'is a group of hosts (multicast)')
+  }
+  for (const ip of named) {
+    if (scopeOf(ip) === 'multicast') refuse(ip, 'is a group of hosts (multicast)')
+    if (scopeOf(ip) === 'unspecified') refuse(ip, 'stands for any address, and clients are told this one')
+  }
+}
+
 /**
  * Wildcards become the addresses that this machine has: a socket on a wildcard would answer from whichever address the
  * routing table likes, and clients take answers only from the one they asked.
  */
-export function expandWildcards(network: Network, addresses: readonly TransportAddress[]): TransportAddress[] {
+function expandWildcards(network: Network, addresses: readonly TransportAddress[]): TransportAddress[] {
   const all = addresses.flatMap((address) => {
     if (scopeOf(address.ip) !== 'unspecified') return [address]
     const family = addressFamily(address)
@@ -40,7 +56,7 @@ export function expandWildcards(network: Network, addresses: readonly TransportA
 }
 
 /** Puts a free port in the place of 0, the same for UDP and TCP. */
-export async function choosePort(network: Network, address: TransportAddress): Promise<TransportAddress> {
+async function choosePort(network: Network, address: TransportAddress): Promise<TransportAddress> {
   if (address.port !== 0) return address
   const handlers = { onDatagram: () => {}, onFailure: () => {} }
   for (let attempt = 1; ; attempt++) {
@@ -59,6 +75,19 @@ export async function choosePort(network: Network, address: TransportAddress): P
       udp.close()
     }
   }
+}
+
+const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
+
+/** Where UDP and TCP are asked for, as it was written. */
+export const plainListeners = ({ listen, tlsListen = [] }: RelayOptions): readonly TransportAddress[] =>
+  listen ?? (tlsListen.length > 0 ? [] : [defaultListener])
+
+/** Every address that is really to be listened on: wildcards expanded, ports chosen. */
+export async function chooseAll(network: Network, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
+  const chosen: TransportAddress[] = []
+  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
+  return chosen
 }
 
 /** One relay address for each family: the one named, else the first listening one that more than this machine reaches. */

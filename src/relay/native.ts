@@ -1,20 +1,20 @@
 /** The native engine: the TURN server machine of proto/turn-server on a datapath. */
 import {
-  familyOf,
   formatAddress,
   type IpAddress,
   NatcheckError,
-  scopeOf,
   type ServerCertificate,
   type TransportAddress,
 } from '../core/index.ts'
-import { expandWildcards, checkBindable, choosePort, relayAddresses, relayUrls } from './addresses.ts'
+import { checkBindable, chooseAll, plainListeners, relayAddresses, relayUrls } from './addresses.ts'
 import { certificateName, checkServerCertificate } from './certificate.ts'
-import { shortestSecretBytes } from './credentials.ts'
+import { checkedCertificate, checkOptions, given } from './check.ts'
 import type { Datapath, DatapathHandlers, ListenerOptions } from './datapath/datapath.ts'
 import { startDgram } from './datapath/dgram.ts'
+import { discoveryOf, otherSockets } from './discovery.ts'
 import type { RelayOptions, ReloadableOptions } from './options.ts'
 import type { Relay, RelayCallbacks, RelayListener, RelayPorts } from './relay.ts'
+import { fromRules, rulesOf, settingsOf } from './rules.ts'
 import {
   createServerWith,
   type ServerMessage,
@@ -23,8 +23,6 @@ import {
   type ServerSettings,
 } from './server.ts'
 import { addStats, type RelayStats } from './stats.ts'
-
-const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
 
 /**
  * Starts the relay. Rejects, with nothing left open, with USAGE or BAD_FILE for options that make no sense, and as
@@ -38,28 +36,15 @@ export async function startNativeRelay(
   checkOptions(options, callbacks)
   const certificateValidTo = checkedCertificate(ports, options)
   const { network } = ports
-  const plain = await chooseAll(ports, options.listen ?? (options.tlsListen?.length ? [] : [defaultListener]))
-  const tls = await chooseAll(ports, options.tlsListen ?? [])
+  const plain = await chooseAll(network, plainListeners(options))
+  const tls = await chooseAll(network, options.tlsListen ?? [])
   const discovery = discoveryOf(options, plain)
   const listeners = listenersOf(plain, tls, discovery, options.certificate)
   const relays = options.stunOnly ? [] : relayAddresses(options, [...plain, ...tls])
   for (const { ip } of relays) await checkBindable(network, ip)
   const rules = rulesOf(options)
-  const settings: ServerSettings = {
-    ...rules,
-    realm: options.realm ?? 'natcheck',
-    nonceKey: options.nonceKey ?? ports.random.bytes(32),
-    noAuth: options.noAuth === true || options.stunOnly === true,
-    relayAddresses: relays,
-    listeners: listeners.map(({ address }) => address),
-    ports: options.ports,
-    userQuota: options.userQuota,
-    totalQuota: options.totalQuota,
-    bytesPerSecond: options.maxBps,
-    lifetimes: options.lifetimes ?? {},
-    dontFragment: false,
-    discovery,
-  }
+  const addresses = { relayAddresses: relays, listeners: listeners.map(({ address }) => address), discovery }
+  const settings = settingsOf(ports.random, options, rules, addresses)
   const relay = new NativeRelay(
     options,
     rules,
@@ -214,7 +199,11 @@ async function startDatapath(
     try {
       const { startMmsg } = await import('./datapath/mmsg/index.ts')
       const worker = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-      return await startMmsg(ports, { worker, listeners, settings, threads }, handlers)
+      return await startMmsg(
+        ports,
+        { worker, listeners, settings: { ...settings, dontFragment: true }, threads },
+        handlers,
+      )
     } catch (error) {
       // An address that can't be had can't be had by the other datapath either.
       const isOurs = error instanceof NatcheckError && error.code !== 'UNSUPPORTED'
@@ -239,12 +228,6 @@ async function mmsgProblemHere(hooked: boolean): Promise<string | undefined> {
   return await mmsgProblem()
 }
 
-async function chooseAll({ network }: RelayPorts, addresses: readonly TransportAddress[]): Promise<TransportAddress[]> {
-  const chosen: TransportAddress[] = []
-  for (const address of expandWildcards(network, addresses)) chosen.push(await choosePort(network, address))
-  return chosen
-}
-
 function listenersOf(
   plain: readonly TransportAddress[],
   tls: readonly TransportAddress[],
@@ -258,70 +241,4 @@ function listenersOf(
     ...plain.map((address) => ({ protocol: 'tcp', address }) as const),
     ...tls.map((address) => ({ protocol: 'tls', address, certificate }) as const),
   ]
-}
-
-/** The four sockets of RFC 5780 §3: both IPs, and the port after the first one. */
-function discoveryOf({ altIp }: RelayOptions, plain: readonly TransportAddress[]): ServerSettings['discovery'] {
-  if (altIp === undefined) return undefined
-  const primary = plain.find(({ ip }) => familyOf(ip) === familyOf(altIp) && ip !== altIp && usable(ip, altIp))
-  if (primary) return { primary, alternate: { ip: altIp, port: primary.port === 65_535 ? 65_534 : primary.port + 1 } }
-  throw new NatcheckError('USAGE', `the alternate address ${altIp} needs another listening address of its family`, {
-    fix: 'listen on a first address too',
-  })
-}
-
-const otherSockets = ({ primary, alternate }: NonNullable<ServerSettings['discovery']>): TransportAddress[] => [
-  { ...primary, port: alternate.port },
-  { ...alternate, port: primary.port },
-  alternate,
-]
-
-/** 0.0.0.0 stands for loopback too, which nobody outside could be sent to. */
-const usable = (ip: IpAddress, altIp: IpAddress): boolean =>
-  (scopeOf(ip) === 'loopback') === (scopeOf(altIp) === 'loopback')
-
-const rulesOf = ({ users = [], authSecrets = [], allowPeers = [], denyPeers = [] }: RelayOptions): ServerRules => ({
-  users: users.map(({ username, password }) => [username, password]),
-  secrets: authSecrets,
-  allowPeers,
-  denyPeers,
-})
-
-const fromRules = ({ users, secrets, allowPeers, denyPeers }: ServerRules): ReloadableOptions => ({
-  users: users.map(([username, password]) => ({ username, password })),
-  authSecrets: secrets,
-  allowPeers,
-  denyPeers,
-})
-
-const given = (changes: ReloadableOptions): ReloadableOptions =>
-  Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
-
-function checkedCertificate({ clock }: RelayPorts, { tlsListen = [], certificate }: RelayOptions): Date | undefined {
-  if (tlsListen.length === 0) return undefined
-  if (certificate) return checkServerCertificate(certificate, clock.wallTime())
-  throw new NatcheckError('USAGE', 'a TLS listener needs a certificate and its key', { fix: 'give both' })
-}
-
-/** Throws USAGE. */
-function checkOptions(options: RelayOptions, { hooks }: RelayCallbacks): void {
-  const { users = [], authSecrets = [], noAuth, stunOnly, listen = [], tlsListen = [], ports, totalQuota } = options
-  const refuse = (message: string, fix: string): never => {
-    throw new NatcheckError('USAGE', message, { fix })
-  }
-  if (authSecrets.some((secret) => Buffer.byteLength(secret) < shortestSecretBytes)) {
-    refuse(`a secret needs ${shortestSecretBytes} bytes`, 'make one: openssl rand -hex 32')
-  }
-  const named = users.length > 0 || authSecrets.length > 0 || hooks?.authenticate !== undefined
-  const exposed = [...listen, ...tlsListen].find(({ ip }) => scopeOf(ip) !== 'loopback')
-  if (!named && !noAuth && !stunOnly) {
-    const where = exposed ? ` on ${exposed.ip}` : ''
-    refuse(`a relay${where} without users would serve everybody`, 'give users or secrets, or say noAuth')
-  }
-  if (ports && (ports.min > ports.max || ports.min < 1 || ports.max > 65_535)) {
-    refuse(`${ports.min}-${ports.max} is no range of ports`, 'give min and max from 1 to 65535')
-  }
-  if (ports && totalQuota !== undefined && totalQuota > ports.max - ports.min + 1) {
-    refuse(`${ports.min}-${ports.max} has too few ports for ${totalQuota} allocations`, 'widen the range')
-  }
 }

@@ -1,5 +1,13 @@
 /** A running relay, whichever engine runs it. */
-import type { Clock, IpAddress, Network, Random, TransportAddress, TransportProtocol } from '../core/index.ts'
+import type {
+  Clock,
+  IpAddress,
+  Network,
+  Processes,
+  Random,
+  TransportAddress,
+  TransportProtocol,
+} from '../core/index.ts'
 import type { CloseReason, OpenFailure } from '../proto/turn-server/index.ts'
 import type { EngineName, RelayOptions, ReloadableOptions } from './options.ts'
 import type { RelayStats, TrafficCount } from './stats.ts'
@@ -8,6 +16,8 @@ export interface RelayPorts {
   readonly network: Network
   readonly clock: Clock
   readonly random: Random
+  /** For engines that are programs of their own. */
+  readonly processes?: Processes | undefined
 }
 
 /** An allocation as events and hooks show it. */
@@ -37,12 +47,16 @@ export type RelayEvent =
   /** A client got 508. `no-descriptors`: raise the limit of open files; `no-port`: widen the port range. */
   | { readonly kind: 'relay-failed'; readonly why: OpenFailure | 'timeout' | 'no-port' }
   | { readonly kind: 'warning'; readonly message: string }
+  /** A line that the engine's own program printed. At `debug` they may name users and addresses of clients. */
+  | { readonly kind: 'log'; readonly level: 'debug' | 'warning'; readonly message: string }
   /** The engine has ended by itself and can't go on. */
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** Decisions of the program that embeds the relay. All synchronous; one that throws counts as a refusal. */
+/**
+ * Decisions of the program that embeds the relay. All synchronous: one that throws, or answers what it must not (a promise,
+ * a negative quota), refuses. */
 export interface RelayHooks {
-  /** The password of a user that `users` does not name; undefined refuses. */
+  /** The password of a user that `users` does not name; undefined, or an empty one, refuses. */
   readonly authenticate?: ((username: string, client: TransportAddress) => string | undefined) | undefined
   /** Asked for every peer that the rules permit. */
   readonly permitPeer?: ((peer: TransportAddress, client: RelayClient) => boolean) | undefined

@@ -2,31 +2,23 @@
  * The TURN server machine with what a relay adds to it: users, peer rules, counters, NAT behaviour discovery. Made where
  * the packets are, which may be a worker: settings, requests and messages are plain data.
  */
-import {
-  after,
-  elapsed,
-  formatAddress,
-  type Instant,
-  instant,
-  type IpAddress,
-  type TransportAddress,
-} from '../core/index.ts'
+import { after, formatAddress, type Instant, type IpAddress, type TransportAddress } from '../core/index.ts'
 import { BindingResponder, type ResponderSocket, responderSockets, ServerAuth } from '../proto/stun/index.ts'
 import {
-  type AllocationInfo,
   type BindingAnswer,
-  type ClientContext,
   type ClientPath,
   PeerPolicy,
   type RelayAddress,
   type TurnEvent,
   TurnServer,
-  type UserQuota,
 } from '../proto/turn-server/index.ts'
 import type { CreateServer, DatapathHost, DatapathServer } from './datapath/datapath.ts'
+import type { Discovery } from './discovery.ts'
 import type { PortRange, RelayLifetimes } from './options.ts'
-import type { RelayAllocation, RelayClient, RelayEvent, RelayHooks } from './relay.ts'
-import { EventCounter, type RelayStats, type TrafficCount } from './stats.ts'
+import { EventReporter, trafficOf } from './events.ts'
+import { answerOf, clientOf, passwordFrom, quotaFrom } from './hooks.ts'
+import type { RelayEvent, RelayHooks } from './relay.ts'
+import type { RelayStats } from './stats.ts'
 
 export interface ServerRules {
   readonly users: readonly (readonly [name: string, password: string])[]
@@ -49,7 +41,7 @@ export interface ServerSettings extends ServerRules {
   readonly lifetimes: RelayLifetimes
   readonly dontFragment: boolean
   /** RFC 5780: four UDP sockets, of which this names the first and the other address. */
-  readonly discovery: { readonly primary: TransportAddress; readonly alternate: TransportAddress } | undefined
+  readonly discovery: Discovery | undefined
 }
 
 /** What the relay asks of the machine. */
@@ -61,9 +53,6 @@ export type ServerRequest =
 
 /** What the machine tells. */
 export type ServerMessage = { readonly kind: 'drained' } | { readonly kind: 'event'; readonly event: RelayEvent }
-
-/** Events of one kind that are told in a second; the counters have them all. An attacker must not fill the log. */
-const toldPerSecond = 10
 
 /** For `startDgram`, which runs in this thread: with hooks. */
 export const createServerWith =
@@ -78,11 +67,11 @@ class RelayServer implements DatapathServer {
   readonly machine: TurnServer
   readonly #host: DatapathHost
   readonly #auth: ServerAuth | undefined
-  readonly #counter = new EventCounter()
-  readonly #told = new Map<string, { since: Instant; count: number }>()
+  readonly #reporter: EventReporter
 
   constructor(settings: ServerSettings, host: DatapathHost, hooks: RelayHooks) {
     this.#host = host
+    this.#reporter = new EventReporter((event) => host.post({ kind: 'event', event } satisfies ServerMessage))
     const { lifetimes, discovery } = settings
     const { nonce, ...others } = lifetimes
     const { authenticate, permitPeer, quota } = hooks
@@ -93,7 +82,7 @@ class RelayServer implements DatapathServer {
           nonceKey: settings.nonceKey,
           nonceLifetime: nonce,
           ...usersOf(settings),
-          authenticate: authenticate && ((name, client) => passwordFrom(() => authenticate(name, client))),
+          authenticate: authenticate && ((name, client) => passwordFrom(answerOf(() => authenticate(name, client)))),
         })
     this.machine = new TurnServer({
       random: host.random,
@@ -103,11 +92,12 @@ class RelayServer implements DatapathServer {
       listeners: settings.listeners,
       ports: settings.ports,
       peerPolicy: policyOf(settings),
-      permitPeer: permitPeer && ((peer, context) => safely(() => permitPeer(peer, clientOf(context)), false)),
-      quota: quota && ((context) => safely((): UserQuota | undefined => quota(clientOf(context)), { allocations: 0 })),
+      permitPeer: permitPeer && ((peer, context) => answerOf(() => permitPeer(peer, clientOf(context))) === true),
+      quota: quota && ((context) => quotaFrom(answerOf(() => quota(clientOf(context))))),
       userQuota: settings.userQuota,
       totalQuota: settings.totalQuota,
       ledger: host.ledger,
+      sourceLimit: host.sourceLimit,
       bytesPerSecond: settings.bytesPerSecond,
       lifetimes: Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       dontFragment: settings.dontFragment,
@@ -117,24 +107,8 @@ class RelayServer implements DatapathServer {
   }
 
   onEvent(event: TurnEvent, now: Instant): void {
-    this.#counter.count(event)
-    switch (event.kind) {
-      case 'allocation-created':
-        return this.#post({ kind: 'allocation-created', allocation: allocationOf(event.allocation, now) })
-      case 'allocation-ended':
-        return this.#post({ kind: 'allocation-ended', allocation: allocationOf(event.allocation, now), why: event.why })
-      case 'auth-failure': {
-        const { path, username, why } = event
-        return this.#postSome({ kind: event.kind, client: path.client, protocol: path.protocol, username, why }, now)
-      }
-      case 'relay-failed':
-        return this.#postSome({ kind: event.kind, why: event.why }, now)
-      case 'drained':
-        return this.#host.post({ kind: 'drained' } satisfies ServerMessage)
-      case 'error-response':
-      case 'success-response':
-      case 'drop':
-    }
+    this.#reporter.report(event, now)
+    if (event.kind === 'drained') this.#host.post({ kind: 'drained' } satisfies ServerMessage)
   }
 
   onRequest(request: unknown, now: Instant): unknown {
@@ -157,10 +131,10 @@ class RelayServer implements DatapathServer {
       allocations,
       permissions,
       channels,
-      toPeer: countOf(toPeer),
-      toClient: countOf(toClient),
+      toPeer: trafficOf(toPeer),
+      toClient: trafficOf(toClient),
       undelivered: this.#host.dropped(),
-      ...this.#counter.snapshot(),
+      ...this.#reporter.counts(),
     }
   }
 
@@ -170,21 +144,9 @@ class RelayServer implements DatapathServer {
     this.#auth?.replace(usersOf(rules))
     this.machine.setPeerPolicy(policy)
   }
-
-  #post(event: RelayEvent): void {
-    this.#host.post({ kind: 'event', event } satisfies ServerMessage)
-  }
-
-  #postSome(event: RelayEvent & { readonly why: string }, now: Instant): void {
-    const name = `${event.kind} ${event.why}`
-    const told = this.#told.get(name)
-    if (told === undefined || elapsed(told.since, now) >= 1000) this.#told.set(name, { since: instant(now), count: 1 })
-    else if (++told.count > toldPerSecond) return
-    this.#post(event)
-  }
 }
 
-const usersOf = ({
+export const usersOf = ({
   users,
   secrets,
 }: ServerRules): { users: ReadonlyMap<string, string>; secrets: readonly string[] } => ({
@@ -192,41 +154,8 @@ const usersOf = ({
   secrets,
 })
 
-const policyOf = ({ allowPeers, denyPeers }: ServerRules): PeerPolicy =>
+export const policyOf = ({ allowPeers, denyPeers }: ServerRules): PeerPolicy =>
   new PeerPolicy({ allow: allowPeers, deny: denyPeers })
-
-function safely<T>(decide: () => T, otherwise: T): T {
-  try {
-    return decide()
-  } catch {
-    return otherwise
-  }
-}
-
-function passwordFrom(decide: () => string | undefined): { password: string } | undefined {
-  const password = safely(decide, undefined)
-  return password === undefined ? undefined : { password }
-}
-
-const clientOf = ({ path: { protocol, client, server }, username }: ClientContext): RelayClient => ({
-  protocol,
-  client,
-  server,
-  username,
-})
-
-/** A copy: the machine's own goes on changing. */
-const allocationOf = (info: AllocationInfo, now: Instant): RelayAllocation => ({
-  protocol: info.path.protocol,
-  client: info.path.client,
-  username: info.username,
-  relayed: [...info.relayed],
-  ageSeconds: elapsed(info.createdAt, now) / 1000,
-  toPeer: countOf(info.toPeer),
-  toClient: countOf(info.toClient),
-})
-
-const countOf = ({ packets, bytes, refused }: TrafficCount): TrafficCount => ({ packets, bytes, refused })
 
 /** Binding on the four sockets of RFC 5780 §3, and as usual on all others. */
 function behaviorDiscovery(
@@ -243,7 +172,9 @@ function behaviorDiscovery(
   return (bytes, path) => {
     const { key, protocol, client, server } = path
     const socket = protocol === 'udp' ? sockets.get(formatAddress(server)) : undefined
-    const own = socket ? responder : new BindingResponder({ primary: server, classic: protocol === 'udp' })
+    const own = socket
+      ? responder
+      : new BindingResponder({ primary: server, classic: protocol === 'udp', discovery: false })
     const reply = own.respond(bytes, client, socket ?? 'primary')
     if (!reply) return undefined
     const from = socket ? (addressOf.get(reply.from) ?? server) : server

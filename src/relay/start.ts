@@ -1,5 +1,5 @@
 /** Starts the engine that was asked for. Each is loaded only when it is. */
-import { NatcheckError } from '../core/index.ts'
+import { checkHostAddresses } from './addresses.ts'
 import type { StartRelay } from './relay.ts'
 
 /**
@@ -8,13 +8,19 @@ import type { StartRelay } from './relay.ts'
  */
 export const startRelay: StartRelay = async (ports, options, callbacks) => {
   const { engine = 'native' } = options
+  checkHostAddresses(options)
   switch (engine) {
     case 'native': {
       const { startNativeRelay } = await import('./native.ts')
       return await startNativeRelay(ports, options, callbacks)
     }
-    case 'node-turn':
-    case 'coturn':
-      throw new NatcheckError('UNSUPPORTED', `the engine ${engine} is not there yet`, { fix: 'use the engine native' })
+    case 'node-turn': {
+      const { startNodeTurnRelay } = await import('./node-turn/engine.ts')
+      return await startNodeTurnRelay(ports, options, callbacks)
+    }
+    case 'coturn': {
+      const { startCoturnRelay } = await import('./coturn/engine.ts')
+      return await startCoturnRelay(ports, options, callbacks)
+    }
   }
 }

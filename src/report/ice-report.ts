@@ -89,6 +89,23 @@ export function buildIceReport({ startedAt, observations, failed = [], redacted 
   }
 }
 
+/** The document for a run that never came to gather: the same fields, and the error. */
+export const iceErrorReport = (startedAt: string, error: ReportError): IceReport => ({
+  ...buildIceReport({ startedAt, observations: nothing }),
+  verdict: { kind: 'nothing', summary: error.message },
+  error,
+})
+
+const nothing: IceObservations = {
+  policy: 'all',
+  candidates: [],
+  attempts: [],
+  reachability: [],
+  gatheredAtMs: null,
+  endedAtMs: 0,
+  interrupted: false,
+}
+
 const works = ({ causes }: AttemptObservation): boolean => causes.every(({ severity }) => severity !== 'error')
 
 /** What `subject` calls an attempt: the URL, and what it doesn't say. */
@@ -134,7 +151,7 @@ function verdictOf(
   const good = servers.filter(({ ok }) => ok).length
   if (interrupted) return { kind: 'partly', summary: `Interrupted: ${found} so far.` }
   if (good === 0) {
-    const what = policy === 'relay' ? 'no relay' : 'neither a public address nor a relay'
+    const what = policy === 'relay' || types.includes('srflx') ? 'no relay' : 'neither a public address nor a relay'
     const none = servers.length === 1 ? 'The server does not work' : `None of the ${servers.length} servers works`
     return { kind: 'nothing', summary: `${none}: ${what} can be had.` }
   }

@@ -1,8 +1,9 @@
 /** The JSON Schemas of IceReport and TurnReport. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
 import { turnCheckIds } from '../probe/turn/index.ts'
+import type { Described } from './described.ts'
 import type { IceReport } from './ice-report.ts'
-import { closed, type Frozen, nullable } from './schema-parts.ts'
+import { closed, nullable } from './schema-parts.ts'
 import type { TurnReport } from './turn-report.ts'
 
 const text = Type.String()
@@ -191,10 +192,8 @@ const report = Type.Object(
   },
 )
 
-// The types of the report are written out where they are documented; here the compiler holds both to each other.
-type Described = Frozen<Static<typeof report>>
-const typeFitsSchema = (value: IceReport): Described => value
-const schemaFitsType = (value: Described): IceReport => value
+const typeFitsSchema = (value: IceReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): IceReport => value
 void typeFitsSchema
 void schemaFitsType
 
@@ -246,9 +245,8 @@ const turnReport = Type.Object(
   },
 )
 
-type DescribedTurn = Frozen<Static<typeof turnReport>>
-const turnFitsSchema = (value: TurnReport): DescribedTurn => value
-const schemaFitsTurn = (value: DescribedTurn): TurnReport => value
+const turnFitsSchema = (value: TurnReport): Described<Static<typeof turnReport>> => value
+const schemaFitsTurn = (value: Described<Static<typeof turnReport>>): TurnReport => value
 void turnFitsSchema
 void schemaFitsTurn
 

@@ -1,7 +1,9 @@
 /** Reports: what the findings mean, as one document, and how it looks on a terminal. */
 export * from './causes.ts'
+export * from './compare/index.ts'
 export * from './expectations.ts'
 export * from './ice-expectations.ts'
+export * from './ice-redact.ts'
 export * from './ice-report.ts'
 export * from './nat-report.ts'
 export * from './redact.ts'

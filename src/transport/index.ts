@@ -8,6 +8,7 @@ import { connectDatagram, openDatagram } from './udp.ts'
 
 export { systemClock } from './clock.ts'
 export { type HttpAnswer, type HttpListener, listenHttp } from './http.ts'
+export { nodeProcesses } from './processes.ts'
 export { systemRandom } from './random.ts'
 
 /** This machine's network. */

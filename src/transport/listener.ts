@@ -12,6 +12,7 @@ import {
   type ServerCertificate,
   type StreamListener,
 } from '../core/index.ts'
+import { hasSpareDescriptors } from './descriptors.ts'
 import { bindError, systemWord } from './failures.ts'
 import { closeError } from './stream.ts'
 
@@ -25,13 +26,18 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 const BACKLOG = 1024
 
 export async function listenStream(options: ListenOptions, accept: AcceptStream): Promise<StreamListener> {
-  const { family, ip, port = 0, tls } = options
+  const { family, ip, port = 0, tls, spareDescriptors = 0 } = options
   const secure = tls && secureServer(tls)
   const server = secure ?? createTcpServer({ noDelay: true })
   await listen(server, family, ip, port)
   // Out of descriptors or the like: the connection is lost, the listener lives on.
   server.on('error', () => undefined)
   server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => take(socket, accept))
+  if (spareDescriptors > 0) {
+    server.prependListener('connection', (socket: Socket) => {
+      if (!hasSpareDescriptors(spareDescriptors)) socket.destroy()
+    })
+  }
   const bound = server.address()
   if (bound === null || typeof bound === 'string') throw new Error('a listening TCP server has an address')
   return {

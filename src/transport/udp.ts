@@ -12,13 +12,18 @@ import {
   parseIp,
   type TransportAddress,
 } from '../core/index.ts'
+import { hasSpareDescriptors } from './descriptors.ts'
 import { bindError, icmpFailureReason, mayBePending, routeError, sendFailureReason, systemWord } from './failures.ts'
 
 /** Binds an unconnected socket. */
 export async function openDatagram(options: DatagramOptions, handlers: DatagramHandlers): Promise<DatagramEndpoint> {
-  const { family, ip, port = 0, receiveBuffer } = options
+  const { family, ip, port = 0, receiveBuffer, spareDescriptors = 0 } = options
   const socket = newSocket(family)
   await bind(socket, family, ip, port)
+  if (spareDescriptors > 0 && !hasSpareDescriptors(spareDescriptors)) {
+    socket.close()
+    throw bindError({ code: 'EMFILE' }, family, ip, port)
+  }
   if (receiveBuffer !== undefined) enlarge(socket, receiveBuffer)
   const local = canonical(socket.address())
   const listening = listen(socket, handlers, undefined)
@@ -154,10 +159,17 @@ function listen(
   remote: TransportAddress | undefined,
 ): { readonly open: boolean; close(): void } {
   let open = true
+  // Packets come in runs of one sender, and its address is text that takes time to check.
+  let lastText: string | undefined
+  let lastIp = ''
   socket.on('message', (message, from) => {
     // A plain view, not a Buffer: Buffer's slice() shares memory where Uint8Array's copies.
     const bytes = new Uint8Array(message.buffer, message.byteOffset, message.byteLength)
-    if (open) handlers.onDatagram(bytes, canonical(from))
+    if (from.address !== lastText) {
+      lastText = from.address
+      lastIp = canonical(from).ip
+    }
+    if (open) handlers.onDatagram(bytes, { ip: lastIp, port: from.port })
   })
   socket.on('error', (error) => {
     const detail = systemWord(error)

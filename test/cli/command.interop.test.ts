@@ -20,6 +20,7 @@ describe('help', () => {
     ['help', ['--help']],
     ['help-nat', ['nat', '--help']],
     ['help-relay', ['relay', '--help']],
+    ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
   ])('%s', async (name, args) => {
     const { status, stdout, stderr } = await natcheck(args)

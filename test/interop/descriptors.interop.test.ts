@@ -1,5 +1,7 @@
 /** A relay whose limit of open files is reached: 508 to the client, a metric, a warning, never a crash. */
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
@@ -50,13 +52,23 @@ describeIf(['linux', 'turnutils'], 'the descriptor limit', () => {
           ].concat(['-n', '3', '-y', '-c', '-p', port, '127.0.0.1']),
         )
       const open = readdirSync(`/proc/${daemon.pid}/fd`).length
-      await limit(open + 8)
+      // Eight for clients beside those that are kept.
+      await limit(open + 32 + 8)
+      const metric = async (name: string): Promise<number> => {
+        const text = await (await fetch(`${metrics}/metrics`)).text()
+        return Number(new RegExp(`^natcheck_relay_${name} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
+      }
       const refused = await allocate(40)
       expect(refused.stdout + refused.stderr).toContain('508 (Insufficient Capacity)')
       expect(daemon.output()).toContain('no file descriptor left; raise the limit')
+      // Whoever watches gets through while it is full, also when idle streams want the rest.
+      const streams = Array.from({ length: 100 }, () => connect(Number(port), '127.0.0.1').on('error', () => {}))
+      await Promise.all(streams.map((stream) => once(stream, 'connect')))
+      expect((await fetch(`${metrics}/healthz`)).status).toBe(200)
+      expect(await metric('relay_failures_total{reason="no-descriptors"}')).toBeGreaterThan(0)
+      expect(await metric('allocations')).toBeGreaterThan(0)
+      for (const stream of streams) stream.destroy()
       await limit(1024)
-      const response = await fetch(`${metrics}/metrics`)
-      expect(await response.text()).toMatch(/natcheck_relay_relay_failures_total\{reason="no-descriptors"\} [1-9]/)
       expect((await allocate(2)).status).toBe(0)
       expect(daemon.child.exitCode).toBeNull()
     })

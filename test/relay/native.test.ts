@@ -102,6 +102,43 @@ describe('hooks', () => {
     expect(await allocate(await client(closed.to))).toBe(401)
   })
 
+  test.each([
+    ['a number', 7],
+    ['true', true],
+    ['nothing that is something', null],
+    ['an empty password', ''],
+    ['a promise', Promise.resolve('a')],
+    ['a promise that fails', undefined],
+    ['an object', { password: 'a' }],
+  ])('an answer that is none refuses: %s', async (name, value) => {
+    const answer = (): never => (name === 'a promise that fails' ? Promise.reject(new Error('late')) : value) as never
+    const closed = await relayWith({ hooks: { authenticate: answer } })
+    expect(await allocate(await client(closed.to, 'alice', ''))).toBe(401)
+    expect(await allocate(await client(closed.to, 'alice', 'a'))).toBe(401)
+    if (value === true) return
+    const { to } = await relayWith({ users, allowPeers: ['127.0.0.0/8'], hooks: { permitPeer: answer } })
+    const alice = await client(to)
+    expect(await allocate(alice)).toBe(0)
+    expect(await bind(alice, 0x4000, { ip, port: 10 })).toBe(403)
+  })
+
+  test.each([
+    [{ allocations: Number.NaN }, 486],
+    [{ allocations: -1 }, 486],
+    [{ allocations: '1' }, 486],
+    [{ allocations: 1, bytesPerSecond: Number.NaN }, 486],
+    [{ bytesPerSecond: -5 }, 486],
+    [Promise.resolve({ allocations: 1 }), 486],
+    [null, 486],
+    [7, 486],
+    [{ allocations: Number.POSITIVE_INFINITY }, 0],
+    [{ allocations: undefined }, 0],
+    [undefined, 0],
+  ])('a quota of %o: %i', async (quota, code) => {
+    const { to } = await relayWith({ users, hooks: { quota: () => quota as never } })
+    expect(await allocate(await client(to))).toBe(code)
+  })
+
   test('mmsg can not ask them, and says so', async () => {
     await expect(
       createRelay({ listen: [{ ip, port: 0 }], datapath: 'mmsg', hooks: { authenticate: () => undefined } }),

@@ -4,7 +4,10 @@ import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, test } from 'vitest'
 
-/** A tool or a right. `netns`: may make network namespaces. `tun`: may open a TUN device. */
+/**
+ * A tool or a right. `netns`: may make network namespaces. `tun`: may open a TUN device. `descriptors`: a process may open
+ * 12,000 files.
+ */
 export type Requirement =
   | 'linux'
   | 'root'
@@ -12,9 +15,12 @@ export type Requirement =
   | 'nft'
   | 'turnserver'
   | 'turnutils'
+  | 'sqlite3'
+  | 'setpriv'
   | 'miniupnpd'
   | 'tun'
   | 'koffi'
+  | 'descriptors'
   | 'chromium'
   | 'docker'
 
@@ -48,9 +54,15 @@ const checks: Record<Requirement, () => string | undefined> = {
     (succeeds('unshare', ['-n', 'nft', 'add', 'table', 'inet', 'probe']) ? undefined : 'needs nf_tables in the kernel'),
   turnserver: () => missingProgram('turnserver', 'coturn'),
   turnutils: () => missingProgram('turnutils_uclient', 'coturn'),
+  sqlite3: () => missingProgram('sqlite3', 'sqlite3'),
+  setpriv: () => missingProgram('setpriv', 'util-linux'),
   miniupnpd: () => missingProgram('miniupnpd', 'miniupnpd'),
   tun: () => requires('linux') ?? requires('root') ?? missingTun(),
   koffi: missingKoffi,
+  descriptors: () =>
+    succeeds('prlimit', ['--nofile=12000', 'true'])
+      ? undefined
+      : 'needs prlimit (package util-linux) and a limit of 12,000 open files (ulimit -Hn)',
   chromium: () => missingProgram('chromium', 'chromium'),
   docker: () => (succeeds('docker', ['version']) ? undefined : 'needs a running docker'),
 }

@@ -39,11 +39,12 @@ export function certificate(options: CertificateOptions): Certificate {
   )
   const signature = sign('sha256', tbs, issuer?.privateKey ?? privateKey)
   const der = sequence(tbs, sequence(ecdsaWithSha256), bitString(signature))
-  // An empty line at the end would be another format (RFC 1421): a length that is a multiple of 64 must not make one.
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  const cert = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n')
+  const cert = `-----BEGIN CERTIFICATE-----\n${lines(der.toString('base64'))}\n-----END CERTIFICATE-----\n`
   return { commonName, privateKey, cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
+
+/** An empty line at the end, where the text fills its last one, would make it unreadable. */
+const lines = (base64: string): string => base64.replace(/.{64}(?=.)/g, '$&\n')
 
 function extensions({ names = [], isAuthority = false }: CertificateOptions): Buffer[] {
   const constraints = sequence(

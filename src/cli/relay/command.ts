@@ -66,7 +66,7 @@ export function addRelayCommand(program: Command, run: (flags: Record<string, un
     .option('--user-quota <n>', 'allocations of one user (default: no limit)')
     .option('--total-quota <n>', 'allocations in all (default: the port range)')
     .option('--max-bps <n>', 'bytes a second of an allocation, each way')
-    .option('--engine <name>', 'native (node-turn and coturn are not built yet)')
+    .option('--engine <name>', 'native, node-turn or coturn (default: native)')
     .option('--datapath <name>', 'auto, dgram or mmsg (default: auto)')
     .option('--threads <n>', 'threads of the mmsg datapath (default: 1)')
     .option('--stun-only', 'answer STUN, relay nothing')

@@ -50,6 +50,8 @@ export function relayLog(level: LogLevel, write: (line: string) => void): RelayL
           return logger.warn({ why: event.why }, relayFailures[event.why])
         case 'warning':
           return logger.warn(event.message)
+        case 'log':
+          return logger[event.level === 'debug' ? 'debug' : 'warn']({ from: 'engine' }, event.message)
         case 'failed':
           return logger.error(event.error.message)
       }

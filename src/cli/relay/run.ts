@@ -21,6 +21,8 @@ export async function relayCommand(flags: Flags, io: CliIo, world: RelayWorld = 
       if (event.kind === 'failed') ending.failed()
     },
   })
+  // Before anybody is told that it runs: a signal without a listener would end it.
+  const stopReloading = io.onSignal('SIGHUP', () => void reload(flags, settings, io, relay, log))
   try {
     const metrics = settings.metrics && (await world.serveMetrics(settings.metrics, relay))
     const url = metrics && `http://${formatAddress(metrics.local)}`
@@ -29,18 +31,18 @@ export async function relayCommand(flags: Flags, io: CliIo, world: RelayWorld = 
     if (flags['json'] === true) await io.out(`${JSON.stringify(relayDocument(relay, settings, url), null, 2)}\n`)
     else await io.out(announcement(relay, settings, url))
     log.info('relay started', { engine: relay.engine, datapath: relay.datapath, urls: relay.urls })
-    const stopReloading = io.onSignal('SIGHUP', () => void reload(flags, settings, io, relay, log))
     const exitCode = await ending.wait(async () => {
       log.info('draining', { allocations: (await relay.stats()).allocations, seconds: settings.drainTimeoutSeconds })
       await relay.drain(settings.drainTimeoutSeconds * 1000)
     })
-    stopReloading()
     metrics?.close()
     log.info('relay stopped')
     return exitCode
   } finally {
-    ending.stop()
+    stopReloading()
+    // Signals are heard to the end: one that killed us now would leave an engine's files behind.
     await relay.close()
+    ending.stop()
   }
 }
 

@@ -3,7 +3,7 @@ import type { Clock, TransportAddress } from '../../core/index.ts'
 import { relayMetrics } from '../../relay/metrics.ts'
 import type { Relay, RelayCallbacks } from '../../relay/relay.ts'
 import { startRelay } from '../../relay/start.ts'
-import { listenHttp, nodeNetwork, systemClock, systemRandom } from '../../transport/index.ts'
+import { listenHttp, nodeNetwork, nodeProcesses, systemClock, systemRandom } from '../../transport/index.ts'
 import type { RelaySettings } from './settings.ts'
 
 export interface RelayWorld {
@@ -18,7 +18,7 @@ export interface MetricsServer {
 }
 
 export function machine(): RelayWorld {
-  const ports = { network: nodeNetwork(), clock: systemClock, random: systemRandom }
+  const ports = { network: nodeNetwork(), clock: systemClock, random: systemRandom, processes: nodeProcesses() }
   return {
     clock: systemClock,
     start: (settings, callbacks) => startRelay(ports, settings.options, callbacks),

@@ -146,11 +146,13 @@ export async function recordAllocation(
       now: ports.clock.wallTime(),
       stray: story.stray ?? search?.stray(),
       foreign: search?.foreign() === true,
+      answersBinding: search?.answered() === true,
       challenged: attempt.realm !== null,
       redirectedTo: story.redirectedTo,
     })
     const facts = attempt.realm === null ? cause.facts : { realm: attempt.realm, ...cause.facts }
-    if (attempt.running) recorder.end(attempt, false, failure.tls ? `TLS failed: ${failure.tls.problem}` : failure.why)
+    const why = failure.tls ? `TLS failed: ${failure.tls.problem}` : failure.why
+    if (attempt.running) recorder.end(attempt, false, why, cause.stage)
     recorder.fail(attempt, { ...cause, facts })
     return opened
   }

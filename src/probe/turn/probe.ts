@@ -21,6 +21,9 @@ import { checkUnauthenticated } from './unauthenticated.ts'
 /** After the end, checks that were cut short say what they know and give back what they hold. */
 const handOverMs = 250
 
+/** The transports are each other's: where one answers, the others that don't are blocked. */
+const noControls = { open: new Map<string, string>(), answersBinding: new Set<number>() }
+
 /**
  * Never rejects for what the network does: failures are observations. Ends by `timeoutMs` (and what the opt-in tests
  * add), or soon after `signal`, with what is known by then; allocations are given back.
@@ -160,7 +163,7 @@ class TurnProbe {
       noteQuota(this.#subject)
     }
     const { attempts, endedAtMs } = this.#recorder.observations(false)
-    const transports = concludeBlocks(attempts, new Map()).map(
+    const transports = concludeBlocks(attempts, noControls).map(
       (attempt, index): TransportObservation => ({ ...attempt, named: this.#named.has(index) }),
     )
     noteCertificate(this.#notes, transports, this.#ports.clock.wallTime())

@@ -25,6 +25,9 @@ export function candidatePriority(origin: PriorityOrigin): number {
   return typePreference(origin) * 2 ** 24 + localPreference * 2 ** 8 + (256 - component)
 }
 
+/** What a peer-reflexive candidate over the base of this one has: the PRIORITY of a check. RFC 8445 §7.1.1 */
+export const peerReflexivePriority = (priority: number): number => udpPreferences.prflx * 2 ** 24 + (priority % 2 ** 24)
+
 /**
  * RFC 8445 §5.1.2.2's for UDP. TCP comes after all direct UDP (RFC 6544 §4.2 leaves the numbers open): 90 and 80 are
  * browsers'. Relays are told apart by how their server is reached, as browsers do, where the RFC has 0 for all: two

@@ -51,6 +51,11 @@ export interface BindingResponderOptions {
   readonly alternatePort?: number | undefined
   /** Answers RFC 3489 messages, which have no magic cookie. Default true. */
   readonly classic?: boolean | undefined
+  /**
+   * Obeys RESPONSE-PORT and PADDING; CHANGE-REQUEST wants an alternate address too. Default true. False: such requests get
+   * 420, as from a server that does not know RFC 5780.
+   */
+  readonly discovery?: boolean | undefined
 }
 
 /** The one datagram a request is worth. */
@@ -102,15 +107,15 @@ export class BindingResponder {
   /** Throws USAGE when the alternate address differs in family, or not at all. */
   constructor(options: BindingResponderOptions) {
     checkResponderAddresses(options)
-    const { primary, alternateIp, alternatePort } = options
+    const { primary, alternateIp, alternatePort, discovery = true } = options
     this.#hasAlternate = alternateIp !== undefined && alternatePort !== undefined
     this.#addresses = responderSockets.map((_, index) => ({
       ip: (index & 2 ? alternateIp : undefined) ?? primary.ip,
       port: (index & 1 ? alternatePort : undefined) ?? primary.port,
     }))
     this.#classic = options.classic ?? true
-    const discovery = [responsePort.type, padding.type, ...(this.#hasAlternate ? [changeRequest.type] : [])]
-    this.#known = new Set([...knownAttributes, ...discovery])
+    const wishes = [responsePort.type, padding.type, ...(this.#hasAlternate ? [changeRequest.type] : [])]
+    this.#known = new Set([...knownAttributes, ...(discovery ? wishes : [])])
     this.#knownClassic = new Set([...this.#known, ...classicAttributes])
   }
 

@@ -116,10 +116,10 @@ export class ServerAuth {
   readonly #options: ServerAuthOptions
   readonly #algorithms: readonly PasswordHash[]
   readonly #offer: Uint8Array | undefined
-  readonly #noncePrefix: string
   #users: ReadonlyMap<string, string> = new Map()
   #hashes: ReadonlyMap<string, string> = new Map()
   #secrets: readonly string[] = []
+  #noncePrefix = ''
 
   constructor(options: ServerAuthOptions) {
     if (options.realm === '' || options.realm.length > 127) {
@@ -133,9 +133,6 @@ export class ServerAuth {
     this.#algorithms = options.algorithms ?? ['sha-256', 'md5']
     const offered = this.#algorithms.flatMap((hash) => [0, algorithmNumbers[hash], 0, 0])
     this.#offer = offered.length > 0 ? Uint8Array.from(offered) : undefined
-    // Only names that are all known beforehand can be found by their hash.
-    const usernameAnonymity = (options.secrets?.length ?? 0) === 0 && options.authenticate === undefined
-    this.#noncePrefix = this.#offer ? withNonceCookie({ passwordAlgorithms: true, usernameAnonymity }, '') : ''
     this.replace(options)
   }
 
@@ -144,6 +141,9 @@ export class ServerAuth {
     this.#users = new Map([...(users ?? [])].map(([name, password]) => [opaqueString(name), password]))
     this.#hashes = new Map([...this.#users.keys()].map((name) => [hex(userhashOf(name, this.realm)), name]))
     this.#secrets = secrets ?? []
+    // Only names that are all known beforehand can be found by their hash.
+    const usernameAnonymity = this.#secrets.length === 0 && this.#options.authenticate === undefined
+    this.#noncePrefix = this.#offer ? withNonceCookie({ passwordAlgorithms: true, usernameAnonymity }, '') : ''
   }
 
   /** RFC 8489 §9.2.4, in its order. */

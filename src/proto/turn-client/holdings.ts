@@ -3,11 +3,10 @@ import { after, earliest, type Instant, type IpAddress, sameAddress, type Transp
 import { type ChannelNumber, maxChannelNumber, minChannelNumber } from '../../wire/index.ts'
 import type { Allocation, ChannelBinding } from './types.ts'
 
-/** RFC 8656 §9. */
-const permissionSeconds = 300
-/** RFC 8656 §12. */
-const channelSeconds = 600
-/** A minute before the permission ends, as Chromium does: a lost Refresh has all its retransmissions. */
+/**
+ * Permissions live 300 s (RFC 8656 §9). A minute before, as Chromium does, leaves a request time for all its
+ * retransmissions.
+ */
 const renewAfterSeconds = 240
 /** No timer is longer: whatever a server grants, it is looked after every hour. */
 const longestSeconds = 3600
@@ -15,18 +14,14 @@ const longestSeconds = 3600
 interface Held {
   /** Undefined while the renewal is on its way. */
   renewAt: Instant | undefined
-  expiresAt: Instant
 }
 
 export interface HeldAllocation extends Held {
   readonly allocation: Allocation
+  readonly expiresAt: Instant
 }
 
-interface HeldPermission extends Held {
-  readonly peer: TransportAddress
-}
-
-interface HeldChannel extends Held {
+interface HeldPeer extends Held {
   readonly peer: TransportAddress
 }
 
@@ -39,8 +34,8 @@ export interface Due {
 
 export class Holdings {
   allocation: HeldAllocation | undefined
-  readonly #permissions = new Map<IpAddress, HeldPermission>()
-  readonly #channels = new Map<ChannelNumber, HeldChannel>()
+  readonly #permissions = new Map<IpAddress, HeldPeer>()
+  readonly #channels = new Map<ChannelNumber, HeldPeer>()
   #nextChannel = minChannelNumber
 
   /** The allocation lives `allocation.lifetimeSeconds` from `now` on. */
@@ -55,8 +50,7 @@ export class Holdings {
   holdPermissions(peers: readonly TransportAddress[], now: Instant): void {
     if (!this.allocation) return
     for (const peer of peers) {
-      const expiresAt = after(now, permissionSeconds * 1000)
-      this.#permissions.set(peer.ip, { peer, renewAt: after(now, renewAfterSeconds * 1000), expiresAt })
+      this.#permissions.set(peer.ip, { peer, renewAt: after(now, renewAfterSeconds * 1000) })
     }
   }
 
@@ -64,8 +58,7 @@ export class Holdings {
   holdChannel({ channel, peer }: ChannelBinding, now: Instant): void {
     if (!this.allocation) return
     this.#permissions.delete(peer.ip)
-    const expiresAt = after(now, channelSeconds * 1000)
-    this.#channels.set(channel, { peer, renewAt: after(now, renewAfterSeconds * 1000), expiresAt })
+    this.#channels.set(channel, { peer, renewAt: after(now, renewAfterSeconds * 1000) })
   }
 
   dropPermission(ip: IpAddress): void {

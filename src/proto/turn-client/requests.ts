@@ -1,17 +1,20 @@
 /** Requests on their way: each a client transaction, and one more for every challenge it meets. */
 import { earliest, type Instant, NatcheckError, type Random, type TransportAddress } from '../../core/index.ts'
 import {
+  attribute,
   type EncodableAttribute,
   encodeMessage,
   get,
   type IntegrityOptions,
   newTransactionId,
   nonce,
+  opaqueString,
   passwordAlgorithms,
   realm,
   software,
   type StunMessage,
   transactionKey,
+  username,
 } from '../../wire/index.ts'
 import {
   answerChallenge,
@@ -107,7 +110,9 @@ export class Requests {
   readonly #last = new Map<number, Sealed>()
   #closedWhy: string | undefined
 
+  /** Throws USAGE for a username that no message can carry. */
   constructor(options: RequestsOptions, emit: (effect: TurnClientEffect) => void) {
+    if (options.credentials) assertSendable(options.credentials)
     this.#options = options
     this.#emit = emit
   }
@@ -253,7 +258,9 @@ export class Requests {
     const challenge = answerChallenge(this.#options.credentials, open.sealed.session, outcome.message)
     if (!challenge) return undefined
     if (challenge.kind === 'refuse') return challenge
-    this.session = challenge.session
+    // What was not signed can be challenged by anybody, and that must not weaken what was agreed on before.
+    if (open.sealed.session !== undefined) this.session = challenge.session
+    else this.session ??= challenge.session
     if (open.request.meetChallenges === false) return undefined
     if (open.transactions > maxChallenges) {
       const why = `the server found ${open.transactions} of its own nonces stale or unknown, one after the other`
@@ -282,6 +289,13 @@ export class Requests {
   #observe(observation: TurnObservation): void {
     this.#emit({ kind: 'observed', observation })
   }
+}
+
+/** Credentials are first sent in answer to a challenge, and that is too late to complain about them. */
+function assertSendable({ username: name, password }: LongTermCredentials): void {
+  opaqueString(password)
+  const attributes = [attribute(username, opaqueString(name))]
+  encodeMessage({ class: 'request', method: 0, transactionId: new Uint8Array(12), attributes })
 }
 
 function observationOf({ request, sealed, sentAt }: Open, outcome: TransactionOutcome, now: Instant): TurnObservation {

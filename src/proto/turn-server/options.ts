@@ -46,6 +46,8 @@ export interface TurnServerOptions {
   readonly binding?: ((bytes: Uint8Array, path: ClientPath) => BindingAnswer | undefined) | undefined
   /** Answers to unauthenticated UDP requests, per source and second. Default 100. Loopback is exempt. */
   readonly unauthenticatedPerSecond?: number | undefined
+  /** From `sourceLimitMemory`, where several threads share that allowance. Default: its own. */
+  readonly sourceLimit?: SharedArrayBuffer | undefined
   /** Permissions of one allocation at a time; so many channels too. More get 508. Default 1024. */
   readonly maxPermissions?: number | undefined
 }

@@ -47,8 +47,8 @@ export const deniedByDefault: readonly string[] = [
 
 /** Throws USAGE for what is no address range. */
 export class PeerPolicy {
-  readonly #allow: readonly Range[]
-  readonly #deny: readonly Range[]
+  readonly #allow: readonly AddressRange[]
+  readonly #deny: readonly AddressRange[]
 
   constructor(rules: PeerRules = {}) {
     this.#allow = (rules.allow ?? []).map(parseRange)
@@ -100,12 +100,14 @@ function embeddedIpv4(bytes: Uint8Array): Uint8Array[] {
   return found
 }
 
-interface Range {
+/** Leading `prefix` bits of an address of 4 or 16 bytes. */
+export interface AddressRange {
   readonly bytes: Uint8Array
   readonly prefix: number
 }
 
-function parseRange(text: string): Range {
+/** `10.1.0.0/16`, or a single address. Throws USAGE. */
+export function parseRange(text: string): AddressRange {
   const [address = '', prefixText, ...rest] = text.split('/')
   const ip = parseIp(address)
   const bytes = ip === undefined || ip.includes('%') ? undefined : ipToBytes(ip)
@@ -119,11 +121,12 @@ function parseRange(text: string): Range {
   return { bytes, prefix }
 }
 
-const defaults: readonly Range[] = deniedByDefault.map(parseRange)
+const defaults: readonly AddressRange[] = deniedByDefault.map(parseRange)
 
-const isIn = (bytes: Uint8Array, ranges: readonly Range[]): boolean => ranges.some((range) => matches(bytes, range))
+const isIn = (bytes: Uint8Array, ranges: readonly AddressRange[]): boolean =>
+  ranges.some((range) => matches(bytes, range))
 
-function matches(bytes: Uint8Array, range: Range): boolean {
+function matches(bytes: Uint8Array, range: AddressRange): boolean {
   if (bytes.length !== range.bytes.length) return false
   const whole = range.prefix >> 3
   for (let i = 0; i < whole; i++) if (bytes[i] !== range.bytes[i]) return false

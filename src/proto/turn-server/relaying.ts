@@ -16,6 +16,7 @@ import {
   xorPeerAddress,
 } from '../../wire/index.ts'
 import { isServedChannel } from './attributes.ts'
+import { Flow, noTraffic } from './forwarding.ts'
 import { addressKey } from './keys.ts'
 import { padsChannelData } from './outbox.ts'
 import type { ServerState } from './state.ts'
@@ -25,6 +26,8 @@ import type { ClientPath, RelayId } from './types.ts'
 /** What fits a UDP datagram of 65,507 bytes behind a STUN header and an IPv6 XOR-PEER-ADDRESS. */
 const maxIndicationData = 65_456
 const maxChannelData = 65_500
+/** Of one allocation. Whoever finds the path's MTU needs a few; anybody can forge ICMP, and the client's link is not theirs. */
+const errorsPerSecond = 10
 
 /** ChannelData from a client. Over UDP padding is neither required nor minded. RFC 8656 §12.5 */
 export function handleChannelData(state: ServerState, path: ClientPath, bytes: Uint8Array, now: Instant): void {
@@ -96,6 +99,8 @@ export function handlePeerError(
   if (!allocation.permission(peer.ip, now)) return state.outbox.drop('peer', 'no-permission')
   // Types above 127 are informational and fit no ICMP attribute.
   if (error.type > 0x7f || error.code > 0x1ff) return state.outbox.drop('peer', 'unexpected')
+  allocation.errors ??= new Flow(noTraffic(), errorsPerSecond, now)
+  if (!allocation.errors.admit(1, now)) return state.outbox.drop('peer', 'rate-limited')
   indicate(state, allocation, [attribute(xorPeerAddress, peer), attribute(icmp, error)])
 }
 

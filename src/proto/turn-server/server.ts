@@ -1,5 +1,5 @@
 /** The TURN server. RFC 8656, over the long-term credentials of RFC 8489 */
-import { earliest, type Instant, sameAddress, type StateMachine, type TransportAddress } from '../../core/index.ts'
+import { earliest, type Instant, type StateMachine, type TransportAddress } from '../../core/index.ts'
 import {
   attribute,
   decodeMessage,
@@ -23,7 +23,7 @@ import type { Inquiry } from './outbox.ts'
 import type { PeerPolicy } from './peer-policy.ts'
 import { handleChannelData, handlePeer, handlePeerError, handleSend } from './relaying.ts'
 import { findAllocation, handleChannelBind, handleCreatePermission, handleRefresh } from './requests.ts'
-import { SourceLimit } from './source-limit.ts'
+import { SourceLimit, sourceLimitMemory } from './source-limit.ts'
 import { type AuthenticRequest, ServerState } from './state.ts'
 import type { TableEntry, TurnCounts } from './table.ts'
 import type {
@@ -56,7 +56,8 @@ export class TurnServer implements TurnMachine, StateMachine<TurnInput, TurnEffe
     this.#state = new ServerState(options)
     this.forwarding = this.#state.table
     this.#allocator = new Allocator(this.#state)
-    this.#limit = new SourceLimit(options.unauthenticatedPerSecond ?? defaultUnauthenticatedPerSecond, options.random)
+    const { unauthenticatedPerSecond = defaultUnauthenticatedPerSecond, random, sourceLimit } = options
+    this.#limit = new SourceLimit(unauthenticatedPerSecond, sourceLimit ?? sourceLimitMemory(random))
     this.#known = knownAttributes(options.dontFragment ?? false)
   }
 
@@ -260,12 +261,13 @@ export class TurnServer implements TurnMachine, StateMachine<TurnInput, TurnEffe
     const key = addressKey(path.server)
     let responder = this.#responders.get(key)
     if (!responder) {
-      responder = new BindingResponder({ primary: path.server, classic: this.#state.options.classic ?? false })
+      // RFC 5780 is for servers that are there to tell NATs apart; here RESPONSE-PORT would only hit other ports.
+      const { classic = false } = this.#state.options
+      responder = new BindingResponder({ primary: path.server, classic, discovery: false })
       if (this.#responders.size < maxResponders) this.#responders.set(key, responder)
     }
     const reply = responder.respond(bytes, path.client, 'primary')
-    // RESPONSE-PORT is for servers that are there to tell NATs apart (RFC 5780); here it would only hit other ports.
-    return reply && sameAddress(reply.to, path.client) ? { bytes: reply.bytes, path } : undefined
+    return reply && { bytes: reply.bytes, path }
   }
 
   #handleRequest(path: ClientPath, request: StunMessage, now: Instant): void {

@@ -22,6 +22,8 @@ export class Allocation implements AllocationInfo {
   readonly permissions: Map<IpKey, Permission> = new Map()
   /** Most clients bind one or two, some none. */
   channels: Map<number, Channel> | undefined
+  /** Keeps ICMP errors from being told without end; undefined before the first. */
+  errors: Flow | undefined
   /** The Allocate that it was granted to, and the answer, for retransmissions. */
   grant: { readonly transaction: string; readonly bytes: Uint8Array } | undefined
 

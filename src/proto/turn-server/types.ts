@@ -71,7 +71,7 @@ export type DropReason =
   | 'unexpected' // a response, an unknown method or an indication that no client sends
   | 'unknown-attribute' // a comprehension-required one in an indication
   | 'bad-indication' // Send without peer or data
-  | 'rate-limited' // an unauthenticated request too many from one source
+  | 'rate-limited' // an unauthenticated request too many from one source, an ICMP error too many for one client
   | 'no-allocation'
   | 'no-channel' // ChannelData on a channel that is not bound
   | 'no-permission'

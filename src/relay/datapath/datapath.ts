@@ -2,15 +2,16 @@
  * A datapath runs the TURN server machine over sockets: it brings packets to it, performs its effects, and relays what
  * `Forwarding` knows a route for without asking it.
  */
-import type {
-  AddressFamily,
-  Clock,
-  Instant,
-  IpAddress,
-  Random,
-  ServerCertificate,
-  TransportAddress,
-  TransportProtocol,
+import {
+  type AddressFamily,
+  type Clock,
+  type Instant,
+  type IpAddress,
+  NatcheckError,
+  type Random,
+  type ServerCertificate,
+  type TransportAddress,
+  type TransportProtocol,
 } from '../../core/index.ts'
 import type {
   AllocationLedger,
@@ -22,6 +23,7 @@ import type {
   TurnEffect,
   TurnEvent,
 } from '../../proto/turn-server/index.ts'
+import type { IcmpError } from '../../wire/index.ts'
 
 export type DatapathName = 'dgram' | 'mmsg'
 
@@ -36,12 +38,19 @@ export interface ServerMachine {
   handleClient(path: ClientPath, bytes: Uint8Array, now: Instant): void
   handleClientGone(path: ClientPath, now: Instant): void
   handlePeer(relay: RelayId, peer: TransportAddress, bytes: Uint8Array, now: Instant): void
+  handlePeerError(relay: RelayId, peer: TransportAddress, icmp: IcmpError, now: Instant): void
   handleRelayOpened(relay: RelayId, now: Instant): void
   handleRelayFailed(relay: RelayId, why: OpenFailure, now: Instant): void
   handleTimeout(now: Instant): void
   pollTimeout(): Instant | undefined
   pollEffect(): TurnEffect | undefined
 }
+
+/**
+ * Descriptors that neither relayed addresses nor streams may take: whoever watches the relay must get through when it is
+ * full, and a reload has files to read.
+ */
+export const SPARE_DESCRIPTORS = 32
 
 /** Where clients come. */
 export interface ListenerOptions {
@@ -78,6 +87,8 @@ export interface DatapathHost {
   dropped(): number
   /** Where several threads serve one relay: what the others have allocated too. Quotas are to be measured by it. */
   readonly ledger?: AllocationLedger | undefined
+  /** The same for what sources without credentials are answered: see `sourceLimitMemory`. */
+  readonly sourceLimit?: SharedArrayBuffer | undefined
 }
 
 /** With `mmsg`, `settings` come out of structuredClone: no functions, hence no hooks, in them. */
@@ -133,4 +144,11 @@ export function performEffects(machine: Pick<ServerMachine, 'pollEffect'>, ports
         break
     }
   }
+}
+
+/** Why `Network.openDatagram` rejected. EMFILE and ENFILE come as UNSUPPORTED with the system's word in the cause. */
+export function openFailure(error: unknown): OpenFailure {
+  if (!(error instanceof NatcheckError)) return 'other'
+  if (error.code === 'ADDRESS_IN_USE') return 'address-in-use'
+  return /\b(?:EMFILE|ENFILE)\b/.test(error.message) ? 'no-descriptors' : 'other'
 }

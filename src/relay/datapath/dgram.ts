@@ -17,7 +17,6 @@ import {
   addressKey,
   type ClientKey,
   type ClientPath,
-  type OpenFailure,
   type RelayId,
   type TurnEvent,
 } from '../../proto/turn-server/index.ts'
@@ -31,8 +30,10 @@ import {
   type ListenerOptions,
   LISTENER_BUFFER,
   type ListeningAddress,
+  openFailure,
   performEffects,
   RELAY_BUFFER,
+  SPARE_DESCRIPTORS,
 } from './datapath.ts'
 import { StreamClients, StreamPath } from './streams.ts'
 
@@ -156,7 +157,8 @@ class DgramDatapath implements Datapath, EffectPorts {
     }
     const tls = protocol === 'tls' ? certificate : undefined
     if (protocol === 'tls' && !tls) throw new NatcheckError('USAGE', 'a TLS listener needs a certificate')
-    const listener = await network.listenStream({ ...where, tls }, (stream) => this.#streams.accept(protocol, stream))
+    const options = { ...where, tls, spareDescriptors: SPARE_DESCRIPTORS }
+    const listener = await network.listenStream(options, (stream) => this.#streams.accept(protocol, stream))
     this.#streamListeners.push(listener)
     this.listening.push({ protocol, address: listener.local })
   }
@@ -211,7 +213,7 @@ class DgramDatapath implements Datapath, EffectPorts {
     const { machine } = this.#server
     try {
       const endpoint = await network.openDatagram(
-        { family, ip, port, receiveBuffer: RELAY_BUFFER },
+        { family, ip, port, receiveBuffer: RELAY_BUFFER, spareDescriptors: SPARE_DESCRIPTORS },
         {
           onDatagram: (bytes, from) => this.#fromPeer(relay, bytes, from),
           onFailure: () => void this.dropped++,
@@ -311,11 +313,4 @@ const encodeFrame = (channel: number, data: Uint8Array): Uint8Array => {
   new DataView(frame.buffer).setUint32(0, channel * 65536 + data.length)
   frame.set(data, 4)
   return frame
-}
-
-/** EMFILE and ENFILE come as UNSUPPORTED with the system's word in the cause. */
-function openFailure(error: unknown): OpenFailure {
-  if (!(error instanceof NatcheckError)) return 'other'
-  if (error.code === 'ADDRESS_IN_USE') return 'address-in-use'
-  return /\b(?:EMFILE|ENFILE)\b/.test(error.message) ? 'no-descriptors' : 'other'
 }

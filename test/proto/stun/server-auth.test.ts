@@ -234,6 +234,23 @@ describe('USERHASH', () => {
     expect(features({ secrets: ['s'] })).toBe(false)
     expect(features({ authenticate: () => undefined })).toBe(false)
   })
+
+  it('is asked for, or no longer, as users and secrets are replaced', () => {
+    const users = new Map([['alice', 'secret']])
+    const auth = authOf({ users })
+    const features = () => parseNonceCookie(auth.nonceFor(client.ip, now))?.usernameAnonymity
+    const before = auth.nonceFor(client.ip, now)
+    auth.replace({ users, secrets: ['s'] })
+    expect(features()).toBe(false)
+    // What was promised goes on being kept.
+    expect(verdict(auth.check(signed(auth, { nonce: before }), context()))).toBe('authenticated alice')
+    expect(verdict(auth.check(anonymous(auth, userhashOf('alice', auth.realm)), context()))).toBe('authenticated alice')
+    auth.replace({ users })
+    expect(features()).toBe(true)
+    const asked = authOf({ authenticate: () => undefined })
+    asked.replace({ users })
+    expect(parseNonceCookie(asked.nonceFor(client.ip, now))?.usernameAnonymity).toBe(false)
+  })
 })
 
 describe('REST credentials', () => {

@@ -22,6 +22,9 @@ import {
   rawAttribute,
   realm,
   nonce,
+  PasswordAlgorithmNumber,
+  passwordAlgorithms,
+  withNonceCookie,
   requestedAddressFamily,
   additionalAddressFamily,
   reservationToken,
@@ -437,6 +440,27 @@ describe('data', () => {
     expect(rig.ask({ kind: 'bind-channel', peer: { ip: '60.1.0.0', port: 1 } })).toMatchObject({
       value: { channel: 0x4000 },
     })
+  })
+})
+
+describe('credentials', () => {
+  it('that no message can carry are refused at once', () => {
+    const make = (): unknown => new Rig(usual, 'udp', { ...alice, username: 'x'.repeat(509) })
+    expect(make).toThrow('USERNAME has 509 bytes')
+  })
+
+  it('are not weakened by a challenge to an unsigned request', () => {
+    const offer = attribute(passwordAlgorithms, [{ algorithm: PasswordAlgorithmNumber.sha256 }])
+    const strong = withNonceCookie({ passwordAlgorithms: true, usernameAnonymity: false }, 'strong')
+    const rig = new Rig(() => ({
+      code: 401,
+      attributes: [attribute(realm, 'example.org'), attribute(nonce, strong), offer],
+    }))
+    rig.ask({ kind: 'allocate', options: {} })
+    expect(rig.client.session).toMatchObject({ algorithm: 'sha-256', nonce: strong })
+    rig.script = () => challenge(401, 'weak')
+    rig.ask({ kind: 'exchange', exchange: { method: Method.refresh, sign: 'never' } })
+    expect(rig.client.session).toMatchObject({ algorithm: 'sha-256', nonce: strong })
   })
 })
 

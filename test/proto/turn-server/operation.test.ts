@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { after, instant } from '../../../src/core/index.ts'
 import { SeededRandom } from '../../../src/lab/index.ts'
-import { SourceLimit } from '../../../src/proto/turn-server/source-limit.ts'
+import { SourceLimit, sourceLimitMemory } from '../../../src/proto/turn-server/source-limit.ts'
 import {
   attribute,
   decodeMessage,
@@ -11,7 +11,11 @@ import {
   lifetime,
   Method,
   requestedTransport,
+  changeRequest,
+  errorCode,
+  padding,
   responsePort,
+  unknownAttributes,
   xorMappedAddress,
 } from '../../../src/wire/index.ts'
 import { answers, outcome, peer, Rig, text } from './rig.ts'
@@ -197,10 +201,45 @@ describe('abuse', () => {
   })
 
   it('a whole IPv6 /64 is one source', () => {
-    const limit = new SourceLimit(10, new SeededRandom(1))
+    const limit = new SourceLimit(10, sourceLimitMemory(new SeededRandom(1)))
     const from = (ip: string): number =>
       Array.from({ length: 100 }, () => limit.admit(ip, instant(0))).filter(Boolean).length
     expect([from('2001:db8::1'), from('2001:db8::2'), from('2001:db8:0:1::1')]).toEqual([10, 0, 10])
+  })
+
+  it('several servers of one relay answer a source no more than one would', () => {
+    const sourceLimit = sourceLimitMemory(new SeededRandom(1))
+    const servers = [0, 1, 2].map(() => new Rig({ unauthenticatedPerSecond: 6, sourceLimit }))
+    const answered = (): number =>
+      servers
+        .flatMap((rig) => Array.from({ length: 20 }, () => rig.fromClient(rig.client().path, bareAllocate)))
+        .filter((effects) => effects.some(({ kind }) => kind === 'send-to-client')).length
+    expect(answered()).toBe(6)
+    for (const rig of servers) rig.pass(0.5)
+    expect(answered()).toBe(3)
+    for (const rig of servers) rig.pass(3600)
+    expect(answered()).toBe(6)
+  })
+
+  it('a bucket is right after its clock has wrapped, and after days', () => {
+    const limit = new SourceLimit(10, sourceLimitMemory(new SeededRandom(1)))
+    const day = 86_400_000
+    const wrap = 2 ** 32 / 10
+    for (const now of [0, 1.24 * day, wrap - 500, wrap, wrap * 1.5, wrap * 1.5 + 950, 300 * day]) {
+      const admitted = Array.from({ length: 20 }, () => limit.admit('192.0.2.1', instant(now))).filter(Boolean).length
+      expect([now, admitted]).toEqual([now, now === wrap ? 5 : now === wrap * 1.5 + 950 ? 9 : 10])
+    }
+  })
+
+  it('threads whose clocks differ a little share it all the same', () => {
+    const memory = sourceLimitMemory(new SeededRandom(1))
+    const [early, late] = [new SourceLimit(10, memory), new SourceLimit(10, memory)]
+    let admitted = 0
+    for (let i = 0; i < 100; i++) {
+      if (late.admit('192.0.2.1', instant(5000))) admitted++
+      if (early.admit('192.0.2.1', instant(4900))) admitted++
+    }
+    expect(admitted).toBe(10)
   })
 
   it('floods from a million sources leave no state behind', () => {
@@ -237,15 +276,23 @@ describe('Binding', () => {
     expect(old.fromClient(old.client().path, classic).length).toBe(1)
   })
 
-  it('answers go nowhere but where the request came from', () => {
-    const elsewhere = encodeMessage({
+  it.each([
+    [attribute(responsePort, 53)],
+    [attribute(changeRequest, { changeIp: true, changePort: true })],
+    [attribute(padding, new Uint8Array(8))],
+  ])('%o of RFC 5780 gets 420 and is named, at the port that asked', (wish) => {
+    const attributes = [wish]
+    const request = encodeMessage({
       class: 'request',
       method: Method.binding,
       transactionId: new Uint8Array(12),
-      attributes: [attribute(responsePort, 53)],
+      attributes,
     })
     const rig = new Rig()
-    expect(rig.fromClient(rig.client().path, elsewhere)).toEqual([])
+    const { path } = rig.client()
+    const [answer] = answers(rig.fromClient(path, request), path)
+    expect(answer && get(answer, errorCode)?.code).toBe(420)
+    expect(answer && get(answer, unknownAttributes)).toEqual([wish.type])
   })
 
   it('may be answered by somebody else', () => {

@@ -111,6 +111,18 @@ describe('Send and Data indications (RFC 8656 §11)', () => {
     expect(rig.settle()).toEqual([])
     expect(rig.told()).toEqual(['drop no-permission', 'drop unexpected'])
   })
+
+  it('tells of ten ICMP errors a second, however many come', () => {
+    const { rig, client, relay } = permitted()
+    const error = { type: 3, code: 3, data: 0 }
+    const told = (count: number): number => {
+      for (let i = 0; i < count; i++) rig.server.handlePeerError(relay, peer, error, rig.now)
+      return answers(rig.settle(), client.path).length
+    }
+    expect(told(1000)).toBe(10)
+    rig.pass(1)
+    expect(told(1000)).toBe(10)
+  })
 })
 
 describe('ChannelData (RFC 8656 §12)', () => {

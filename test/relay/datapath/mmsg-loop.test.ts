@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { instant, type TransportAddress } from '../../../src/core/index.ts'
+import { after, type Instant, instant, type TransportAddress } from '../../../src/core/index.ts'
 import { SeededRandom } from '../../../src/lab/index.ts'
 import type { TurnServerOptions } from '../../../src/proto/turn-server/index.ts'
 import { Batch, Outbox } from '../../../src/relay/datapath/mmsg/batch.ts'
@@ -50,6 +50,12 @@ class Socket {
   }
 
   send(to: Destination, ...packets: readonly Uint8Array[]): void {
+    this.queue(to, ...packets)
+    this.#rig.turn()
+  }
+
+  /** Sends while the loop is at something else. */
+  queue(to: Destination, ...packets: readonly Uint8Array[]): void {
     const { tx } = this.#rig
     let offset = tx.offsetOf(0)
     for (const packet of packets) {
@@ -58,7 +64,6 @@ class Socket {
       offset += packet.length
     }
     tx.flush()
-    this.#rig.turn()
   }
 
   received(): Uint8Array[] {
@@ -89,7 +94,11 @@ class Rig {
   readonly listening: TransportAddress
   readonly told: unknown[] = []
   readonly toStreams: string[] = []
+  /** How long the loop has paused, each time, in microseconds. */
+  readonly pauses: number[] = []
   readonly machine: ReturnType<typeof openServer>['machine']
+  /** The loop's clock; undefined: the system's. */
+  now: Instant | undefined
 
   constructor(system: System, ip: string, settings: Partial<TurnServerOptions>, offload: boolean) {
     this.system = system
@@ -105,9 +114,9 @@ class Rig {
     const server = openServer({ relayAddresses: [{ ip }], ports: { min: 20_000, max: 32_000 }, ...settings }, host)
     this.machine = server.machine
     this.loop = new Loop({
-      system,
+      system: { ...system, usleep: (microseconds) => this.pauses.push(microseconds) },
       machine: server.machine,
-      now: () => systemClock.now(),
+      now: () => this.now ?? systemClock.now(),
       onEvent: (event) => server.onEvent(event, systemClock.now()),
       sendToStream: (path, packet) =>
         void this.toStreams.push(`${path.key} ${describePacket(packet)} ${packet.length}`),
@@ -186,6 +195,27 @@ describe.skipIf(problem !== undefined)('the mmsg loop', () => {
     expect([rig.loop.dropped, rig.told]).toEqual([0, []])
   })
 
+  test('pauses under load, but never while packets wait', async () => {
+    const { rig, client, peer } = await session({ offload: false })
+    const packets = numbered(200, 160).map((packet) => channelData(packet))
+    rig.now = systemClock.now()
+    client.send(rig.server, ...packets)
+    rig.now = after(rig.now, 1)
+    rig.turn()
+    peer.received()
+    rig.pauses.length = 0
+    client.queue(rig.server, ...packets)
+    // Once before the first look, and then 64 at each.
+    const relayed = [1, 2, 3, 4].map(() => {
+      rig.loop.turn(0)
+      return peer.received().length
+    })
+    expect(relayed).toEqual([64, 64, 64, 8])
+    expect(rig.pauses.length).toBe(1)
+    rig.loop.turn(0)
+    expect(rig.pauses.length).toBe(2)
+  })
+
   test('the largest datagram that fits', async () => {
     const { rig, client, peer, relayed } = await session()
     const large = new Uint8Array(65_507 - 4).fill(0x2e)
@@ -258,6 +288,51 @@ describe.skipIf(problem !== undefined)('the mmsg loop', () => {
     }
   })
 
+  test.each([
+    ['127.0.0.1', 'icmp 3/3 0'],
+    ['::1', 'icmp 1/4 0'],
+  ])('a port of %s where nobody listens is told, and costs no other packet', async (ip, told) => {
+    const { rig, client, peer, relayed } = await session({ ip, settings: { defaultFamily: ip === '::1' ? 6 : 4 } })
+    const gone = new Socket(rig, ip)
+    gone.close()
+    const dead = sendIndication(gone.local, bytes('?'))
+    client.send(rig.server, createPermission(gone.local))
+    expect(client.received().map(describePacket)).toEqual(['createPermission success'])
+    for (let round = 0; round < 3; round++) {
+      // The error of each dead one is pending when what follows it leaves and arrives.
+      client.send(rig.server, dead, ...numbered(3, 100).map((data) => channelData(data)), dead, channelData(bytes('x')))
+      expect(peer.received().map((data) => text(data).slice(0, 1))).toEqual(['0', '1', '2', 'x'])
+      peer.send(relayed, ...numbered(3, 100))
+      const heard = client.received().map(describePacket)
+      expect(heard.filter((each) => each.startsWith('channel'))).toHaveLength(3)
+      expect(new Set(heard.filter((each) => !each.startsWith('channel')))).toEqual(
+        new Set([`${told} of ${gone.local.port}`]),
+      )
+    }
+    expect(rig.loop.dropped).toBe(0)
+    // Nothing is left that would wake the loop.
+    expect(rig.sockets.wait(0)).toBe(0)
+  })
+
+  test('a flood of errors leaves neither a queue behind nor the client without its packets', async () => {
+    const { rig, client, peer } = await session()
+    const gone = new Socket(rig, '127.0.0.1')
+    gone.close()
+    client.send(rig.server, createPermission(gone.local))
+    client.received()
+    for (let round = 0; round < 20; round++) {
+      client.send(
+        rig.server,
+        ...numbered(40, 100).map((data) => sendIndication(gone.local, data)),
+        channelData(bytes('x')),
+      )
+    }
+    expect(peer.received()).toHaveLength(20)
+    // Ten, and ten more for each second that this took.
+    expect(client.received().length).toBeLessThan(100)
+    expect(rig.loop.dropped).toBe(0)
+  })
+
   test('a bandwidth cap holds on the fast path', async () => {
     const { rig, client, peer } = await session({ settings: { bytesPerSecond: 1000 } })
     client.send(rig.server, ...numbered(20, 100).map((packet) => channelData(packet)))
@@ -319,25 +394,24 @@ function* openRelays(rig: Rig): Iterable<number> {
 }
 
 describe('pauses', () => {
-  const after = (packets: number, milliseconds: number, pace = new Pace(100)): number => {
+  /** Microseconds after so many packets in one millisecond. */
+  const pauseAfter = (packets: number, pace = new Pace(500)): number => {
     pace.update(0, instant(1000))
-    pace.update(packets, instant(1000 + milliseconds))
+    pace.update(packets, instant(1001))
     return pace.pauseMicroseconds
   }
 
-  test('come only when four packets would gather in one', () => {
-    expect(after(39, 1)).toBe(0)
-    expect(after(40, 1)).toBe(100)
-    expect(after(40, 2)).toBe(0)
-    expect(after(1000, 1, new Pace(0))).toBe(0)
+  test('come from 16,000 packets a second on, and get shorter as packets gather sooner', () => {
+    expect([15, 16, 50, 100, 320].map((packets) => pauseAfter(packets))).toEqual([0, 500, 500, 320, 100])
+    expect(pauseAfter(1000, new Pace(0))).toBe(0)
   })
 
   test('end when the load does', () => {
-    const pace = new Pace(100)
-    expect(after(100, 1, pace)).toBe(100)
-    pace.update(100, instant(1001.5))
-    expect(pace.pauseMicroseconds).toBe(100)
-    pace.update(100, instant(1002.1))
+    const pace = new Pace(500)
+    expect(pauseAfter(50, pace)).toBe(500)
+    pace.update(50, instant(1001.5))
+    expect(pace.pauseMicroseconds).toBe(500)
+    pace.update(50, instant(1002.1))
     expect(pace.pauseMicroseconds).toBe(0)
   })
 })

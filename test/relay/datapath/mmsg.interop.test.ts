@@ -1,16 +1,26 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import type { startMmsg as Start } from '../../../src/relay/datapath/mmsg/index.ts'
 import type { Datapath } from '../../../src/relay/datapath/datapath.ts'
 import { mmsgProblem } from '../../../src/relay/datapath/mmsg/index.ts'
-import { nodeNetwork, systemClock } from '../../../src/transport/index.ts'
+import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/index.ts'
 import { StreamDecoder } from '../../../src/wire/index.ts'
 import { allocate, channelBind, describePacket, relayedAddress } from './turn-messages.ts'
 
 const root = new URL('../../../', import.meta.url)
 const problem = await mmsgProblem()
+
+/** Whoever has ended is a zombie (Z) until its parent asks, or nobody any more. */
+function runs(pid: string): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
 
 /** The worker is JavaScript, so all of it comes from the build. */
 const built = async (): Promise<{ startMmsg: typeof Start }> =>
@@ -41,11 +51,24 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     expect(report.allocations.filter(({ perSecond }) => !(perSecond > 0))).toEqual([])
   })
 
+  test('the benchmark leaves no process behind when it is told to end', async () => {
+    const main = new URL('test/bench/relay/main.mjs', root).pathname
+    const bench = spawn(process.execPath, [main, '--only', 'mmsg'], { stdio: 'ignore' })
+    const children = `/proc/${bench.pid}/task/${bench.pid}/children`
+    const pids = (): string[] => readFileSync(children, 'utf8').trim().split(' ').filter(Boolean)
+    // The server and its load.
+    await expect.poll(() => pids().length, { timeout: 10_000 }).toBe(2)
+    const started = pids()
+    bench.kill('SIGTERM')
+    expect(await once(bench, 'close')).toEqual([128 + 15, null])
+    await expect.poll(() => started.filter(runs)).toEqual([])
+  })
+
   test('requests are answered, refusals too, a TCP client is served, and close ends the thread', async () => {
     const { startMmsg } = await built()
     const settings = { user: 'u', password: 'p', realm: 'r', relayIp: '127.0.0.1', auth: 'none' }
     const datapath = await startMmsg(
-      { network: nodeNetwork(), clock: systemClock },
+      { network: nodeNetwork(), clock: systemClock, random: systemRandom },
       {
         worker: new URL('test/bench/relay/worker-main.mjs', root),
         listeners: [
@@ -104,7 +127,7 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     const { startMmsg } = await built()
     const start = (port: number): Promise<Datapath> =>
       startMmsg(
-        { network: nodeNetwork(), clock: systemClock },
+        { network: nodeNetwork(), clock: systemClock, random: systemRandom },
         {
           worker: new URL('test/bench/relay/worker-main.mjs', root),
           listeners: [{ protocol: 'udp', address: { ip: '127.0.0.1', port } }],
@@ -145,7 +168,7 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
       { onDatagram: () => undefined, onFailure: () => undefined },
     )
     const starting = startMmsg(
-      { network: nodeNetwork(), clock: systemClock },
+      { network: nodeNetwork(), clock: systemClock, random: systemRandom },
       {
         worker: new URL('test/bench/relay/worker-main.mjs', root),
         listeners: [{ protocol: 'udp', address: taken.local }],

@@ -11,6 +11,7 @@ import {
   encodeMessage,
   errorCode,
   get,
+  icmp,
   lifetime,
   Method,
   requestedTransport,
@@ -41,15 +42,19 @@ export const channelBind = (peer: TransportAddress): Uint8Array =>
 export const createPermission = (peer: TransportAddress): Uint8Array =>
   request(Method.createPermission, [attribute(xorPeerAddress, peer)])
 
-export const sendIndication = (peer: TransportAddress, payload: Uint8Array): Uint8Array =>
+export const sendIndication = (
+  peer: TransportAddress,
+  payload: Uint8Array,
+  more: readonly EncodableAttribute[] = [],
+): Uint8Array =>
   encodeMessage({
     class: 'indication',
     method: Method.send,
     transactionId: new Uint8Array(12).fill(1),
-    attributes: [attribute(xorPeerAddress, peer), attribute(data, payload)],
+    attributes: [attribute(xorPeerAddress, peer), attribute(data, payload), ...more],
   })
 
-/** What arrived, in words that tests compare: `allocate success`, `data hello`, `channel 4000 hello`. */
+/** What arrived, in words that tests compare: `allocate success`, `data hello`, `icmp 3/3 0 of 9`, `channel 4000 hello`. */
 export function describePacket(bytes: Uint8Array): string {
   if ((bytes[0] ?? 0) >= 0x40) {
     const view = new DataView(bytes.buffer, bytes.byteOffset)
@@ -60,6 +65,8 @@ export function describePacket(bytes: Uint8Array): string {
   const name = Object.entries(Method).find(([, method]) => method === message.method)?.[0] ?? 'unknown'
   const payload = get(message, data)
   if (payload) return `${name} ${new TextDecoder().decode(payload)}`
+  const told = get(message, icmp)
+  if (told) return `icmp ${told.type}/${told.code} ${told.data} of ${get(message, xorPeerAddress)?.port}`
   const error = get(message, errorCode)
   return `${name} ${error ? error.code : message.class}`
 }

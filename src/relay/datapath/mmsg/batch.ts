@@ -26,6 +26,20 @@ const ENTRIES = 1024
 const SENDS = 64
 const HEADER = 4
 
+/** What the kernel makes of ICMP errors (icmp_err_convert, icmpv6_err_convert). */
+const icmpErrors: ReadonlySet<number> = new Set([
+  errno.EACCES,
+  errno.ENONET,
+  errno.EPROTO,
+  errno.EMSGSIZE,
+  errno.ENOPROTOOPT,
+  errno.EOPNOTSUPP,
+  errno.ENETUNREACH,
+  errno.ECONNREFUSED,
+  errno.EHOSTDOWN,
+  errno.EHOSTUNREACH,
+])
+
 /** A socket's datagrams that wait to be sent, as a list of entries. */
 export class Outbox {
   readonly fd: number
@@ -148,7 +162,7 @@ export class Batch {
    * error of the socket.
    */
   receive(fd: number, most: number): number {
-    const count = Math.min(most, SLOTS - this.#filled)
+    const count = Math.min(most, this.room)
     const first = this.#receiveHeaders + this.#filled * mmsghdr.size
     const received = this.#system.recvmmsg(fd, this.memory.base + first, count, MSG_DONTWAIT, 0)
     if (received <= 0) return 0
@@ -165,9 +179,9 @@ export class Batch {
     view.setUint32(header + mmsghdr.controlLength, cmsg.space, true)
   }
 
-  /** Whether `receive` has room worth a call. */
-  get roomy(): boolean {
-    return SLOTS - this.#filled >= RECEIVE_AT_ONCE / 2
+  /** How many datagrams `receive` could take. */
+  get room(): number {
+    return SLOTS - this.#filled
   }
 
   /** Queues bytes of a slot. They must not change until `flush`. */
@@ -287,26 +301,29 @@ export class Batch {
   }
 
   #submit(outbox: Outbox, messages: number): void {
+    let retried = -1
     for (let done = 0; done < messages; ) {
       const at = this.memory.base + this.#sendHeaders + done * mmsghdr.size
       const sent = this.#system.sendmmsg(outbox.fd, at, messages - done, MSG_DONTWAIT)
+      const why = sent > 0 ? 0 : this.#system.errno()
       if (sent > 0) done += sent
-      else if (this.#system.errno() !== errno.EINTR) this.#refused(outbox, done++)
+      else if (retried !== done && isPassing(why)) retried = done
+      else if (why !== errno.EINTR) this.#refused(outbox, done++, why)
     }
   }
 
   /** The kernel did not take a message: segmented ones are tried once more, one datagram each. */
-  #refused(outbox: Outbox, message: number): void {
+  #refused(outbox: Outbox, message: number, why: number): void {
     const count = this.#counts[message] ?? 0
-    const why = this.#system.errno()
     // EAGAIN, ENOBUFS: there is no room. UDP may lose packets, and waiting would lose others.
     if (count === 1 || why === errno.EAGAIN || why === errno.ENOBUFS) {
       this.dropped += count
       return
     }
     let entry = this.#firstEntries[message] ?? 0
-    // EIO: the device can't checksum. Otherwise it is the size: more than the path's MTU can't be segmented.
-    outbox.segmentLimit = why === errno.EIO ? 0 : this.#sizeOf(entry)
+    // EIO: the device can't checksum. EINVAL, EMSGSIZE: more than the path's MTU can't be segmented.
+    if (why === errno.EIO) outbox.segmentLimit = 0
+    else if (why === errno.EINVAL || why === errno.EMSGSIZE) outbox.segmentLimit = this.#sizeOf(entry)
     for (let i = 0; i < count; i++) {
       this.#sendAlone(outbox, entry)
       entry = this.#next[entry] ?? -1
@@ -336,6 +353,14 @@ export class Batch {
   #sendSpare(outbox: Outbox, destination: Destination | undefined, iovs: number): void {
     this.#writeMessage(SENDS, destination, this.#sendIovs + ENTRIES * 2 * iovec.size, iovs, 0)
     const at = this.memory.base + this.#sendHeaders + SENDS * mmsghdr.size
-    if (this.#system.sendmmsg(outbox.fd, at, 1, MSG_DONTWAIT) !== 1) this.dropped++
+    if (this.#system.sendmmsg(outbox.fd, at, 1, MSG_DONTWAIT) === 1) return
+    if (isPassing(this.#system.errno()) && this.#system.sendmmsg(outbox.fd, at, 1, MSG_DONTWAIT) === 1) return
+    this.dropped++
   }
 }
+
+/**
+ * Whether the same call may succeed now: it was interrupted, or it failed for what ICMP told of an earlier datagram, which
+ * a socket with IP_RECVERR tells once.
+ */
+const isPassing = (word: number): boolean => word === errno.EINTR || icmpErrors.has(word)

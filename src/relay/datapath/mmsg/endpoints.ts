@@ -1,5 +1,5 @@
 /** Listening and relayed sockets, each with what it remembers of the last packet: packets come in runs. */
-import type { TransportAddress } from '../../../core/index.ts'
+import type { AddressFamily, TransportAddress } from '../../../core/index.ts'
 import {
   type AddressKey,
   addressKey,
@@ -68,8 +68,6 @@ export class KernelListener {
   readonly local: TransportAddress
   readonly outbox: Outbox
   tag = 0
-  /** How many datagrams to ask for. */
-  atOnce = 1
   /** Who sent the packet that was recognised last. */
   lastKey: ClientKey = -1
   /** 0: no route is known. */
@@ -108,10 +106,9 @@ export class KernelListener {
 export class KernelRelay {
   readonly fd: number
   readonly id: RelayId
+  readonly family: AddressFamily
   readonly outbox: Outbox
   tag = 0
-  /** How many datagrams to ask for. */
-  atOnce = 1
   lastKey: AddressKey = -1
   lastRoute: Route | undefined
   readonly #sender = new Sender()
@@ -119,9 +116,10 @@ export class KernelRelay {
   #lastTo: Route | undefined
   #lastDestination: Destination | undefined
 
-  constructor(fd: number, id: RelayId, segmentation: boolean) {
+  constructor(fd: number, id: RelayId, family: AddressFamily, segmentation: boolean) {
     this.fd = fd
     this.id = id
+    this.family = family
     this.outbox = new Outbox(fd, segmentation)
   }
 

@@ -8,11 +8,19 @@ import {
   type ErrorCode,
   NatcheckError,
   type Network,
+  type Random,
   type ServerCertificate,
   type StreamListener,
 } from '../../../core/index.ts'
+import { sourceLimitMemory } from '../../../proto/turn-server/index.ts'
 import { ledgerMemory } from '../ledger.ts'
-import type { Datapath, DatapathHandlers, ListenerOptions, ListeningAddress } from '../datapath.ts'
+import {
+  type Datapath,
+  type DatapathHandlers,
+  type ListenerOptions,
+  type ListeningAddress,
+  SPARE_DESCRIPTORS,
+} from '../datapath.ts'
 import { StreamClients, type StreamPath } from '../streams.ts'
 import { Memory } from './memory.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts'
@@ -23,6 +31,7 @@ export { runWorker } from './run.ts'
 export interface MmsgPorts {
   readonly network: Network
   readonly clock: Clock
+  readonly random: Random
 }
 
 export interface MmsgOptions {
@@ -60,6 +69,7 @@ export async function startMmsg(ports: MmsgPorts, options: MmsgOptions, handlers
   const common = {
     settings: options.settings,
     ledger: count > 1 ? ledgerMemory() : undefined,
+    sourceLimit: count > 1 ? sourceLimitMemory(ports.random) : undefined,
     offload: options.offload ?? true,
     coalesceMicroseconds: options.coalesceMicroseconds,
     timeOrigin: performance.timeOrigin,
@@ -248,9 +258,8 @@ class MmsgDatapath implements Datapath {
     if (protocol === 'tls' && !tls) throw new NatcheckError('USAGE', 'a TLS listener needs a certificate')
     const { ip, port } = address
     const family = ip.includes(':') ? 6 : 4
-    const listener = await this.#ports.network.listenStream({ family, ip, port, tls }, (stream) =>
-      this.#streams.accept(protocol, stream),
-    )
+    const options = { family, ip, port, tls, spareDescriptors: SPARE_DESCRIPTORS } as const
+    const listener = await this.#ports.network.listenStream(options, (stream) => this.#streams.accept(protocol, stream))
     this.#listeners.push({ protocol, listener })
     this.listening.push({ protocol, address: listener.local })
   }

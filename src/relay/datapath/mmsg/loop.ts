@@ -10,13 +10,21 @@ import {
 } from '../../../core/index.ts'
 import type { ClientPath, CloseReason, Flow, RelayId, Route, TurnEvent } from '../../../proto/turn-server/index.ts'
 import { encodeChannelData } from '../../../wire/index.ts'
-import { type EffectPorts, LISTENER_BUFFER, performEffects, RELAY_BUFFER, type ServerMachine } from '../datapath.ts'
+import {
+  type EffectPorts,
+  LISTENER_BUFFER,
+  performEffects,
+  RELAY_BUFFER,
+  type ServerMachine,
+  SPARE_DESCRIPTORS,
+} from '../datapath.ts'
 import { Batch, RECEIVE_AT_ONCE } from './batch.ts'
 import { toDestination } from './destination.ts'
+import { ErrorQueue } from './error-queue.ts'
 import { errno } from './layout.ts'
 import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
 import { COALESCE_MICROSECONDS, Pace } from './pace.ts'
-import { type SocketOptions, Sockets } from './sockets.ts'
+import { READY_AT_ONCE, type SocketOptions, Sockets } from './sockets.ts'
 import type { System } from './system.ts'
 
 export interface LoopOptions {
@@ -49,11 +57,14 @@ export class Loop implements EffectPorts {
   readonly #machine: ServerMachine
   readonly #batch: Batch
   readonly #sockets: Sockets
+  readonly #errors: ErrorQueue
   readonly #pace: Pace
   readonly #sources: (Source | undefined)[] = []
   readonly #freeTags: number[] = []
   readonly #relays = new Map<RelayId, KernelRelay>()
   readonly #listening: KernelListener[] = []
+  /** Whether the last look has left packets behind, so that there is nothing to pause for. */
+  #more = false
   #stopped = false
 
   constructor(options: LoopOptions) {
@@ -61,6 +72,7 @@ export class Loop implements EffectPorts {
     this.#machine = options.machine
     this.#batch = new Batch(options.system)
     this.#sockets = new Sockets(options.system)
+    this.#errors = new ErrorQueue(options.system)
     this.#pace = new Pace(options.coalesceMicroseconds ?? COALESCE_MICROSECONDS)
     this.wakeFd = options.system.eventfd(0, 0o4000)
     this.#sockets.watch(this.wakeFd, WAKE)
@@ -102,12 +114,13 @@ export class Loop implements EffectPorts {
     const { system } = this.#options
     const timeout = this.#machine.pollTimeout()
     const wait = timeout === undefined ? longestWaitMs : Math.ceil(elapsed(this.#options.now(), timeout))
-    const pause = this.#pace.pauseMicroseconds
+    const pause = this.#more ? 0 : this.#pace.pauseMicroseconds
     if (pause > 0) system.usleep(pause)
     const ready = this.#sockets.wait(pause > 0 ? 0 : Math.max(0, Math.min(wait, longestWaitMs)))
     const at = this.#options.now()
     this.#pace.update(this.#batch.received, at)
-    for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), at)
+    this.#more = ready === READY_AT_ONCE
+    for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), this.#sockets.failedAt(i), at)
     this.#batch.flush()
     if (timeout === undefined || at < timeout) return
     this.#machine.handleTimeout(at)
@@ -143,16 +156,21 @@ export class Loop implements EffectPorts {
     }
   }
 
-  sendToPeer(id: RelayId, peer: TransportAddress, bytes: Uint8Array): void {
+  sendToPeer(id: RelayId, peer: TransportAddress, bytes: Uint8Array, dontFragment: boolean): void {
     const relay = this.#relays.get(id)
-    if (relay) this.#batch.sendNow(relay.outbox, relay.destinationTo(peer), bytes)
+    if (!relay) return
+    const send = (): void => this.#batch.sendNow(relay.outbox, relay.destinationTo(peer), bytes)
+    if (!dontFragment) return send()
+    this.#sockets.withoutFragments(relay.fd, relay.family, send)
+    // Of a datagram that is too large for the path the kernel tells at once.
+    this.#takeErrors(relay, peer, this.#options.now())
   }
 
-  openRelayed(id: RelayId, _family: AddressFamily, ip: IpAddress, port: number): void {
-    const bound = this.#sockets.open({ ip, port }, { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER })
+  openRelayed(id: RelayId, family: AddressFamily, ip: IpAddress, port: number): void {
+    const bound = this.#sockets.open({ ip, port }, this.#relayOptions)
     const now = this.#options.now()
     if (bound.ok) {
-      const relay = new KernelRelay(bound.fd, id, this.#offload)
+      const relay = new KernelRelay(bound.fd, id, family, this.#offload)
       this.#relays.set(id, relay)
       this.#watch(relay)
       this.#machine.handleRelayOpened(id, now)
@@ -178,6 +196,11 @@ export class Loop implements EffectPorts {
     return this.#options.offload ?? true
   }
 
+  get #relayOptions(): SocketOptions {
+    const spareDescriptors = SPARE_DESCRIPTORS
+    return { ...this.#socketOptions, receiveBuffer: RELAY_BUFFER, errors: true, spareDescriptors }
+  }
+
   get #socketOptions(): SocketOptions {
     return { gro: this.#offload }
   }
@@ -188,19 +211,32 @@ export class Loop implements EffectPorts {
     this.#sockets.watch(source.fd, source.tag)
   }
 
-  #serve(tag: number, now: Instant): void {
+  #serve(tag: number, failed: boolean, now: Instant): void {
     if (tag === WAKE) return this.#woken()
-    if (!this.#batch.roomy) this.#batch.flush()
+    if (this.#batch.room < RECEIVE_AT_ONCE / 2) this.#batch.flush()
     const source = this.#sources[tag]
     // Closed by what came before it in the same round.
     if (source === undefined) return
+    if (failed && source instanceof KernelRelay) {
+      this.#takeErrors(source, undefined, now)
+      this.perform()
+      if (this.#sources[tag] !== source) return
+    }
     const first = this.#batch.filled
-    const count = this.#batch.receive(source.fd, source.atOnce)
-    // Asking for more than there is costs a look into an empty queue; what is left comes with the next turn.
-    source.atOnce = count === source.atOnce ? Math.min(count * 2, RECEIVE_AT_ONCE) : Math.max(1, count)
+    const most = Math.min(RECEIVE_AT_ONCE, this.#batch.room)
+    const count = this.#batch.receive(source.fd, most)
+    if (count === most) this.#more = true
     const end = first + count
     if (source instanceof KernelListener) this.#fromClients(source, first, end, now)
     else this.#fromPeers(source, first, end, now)
+  }
+
+  /** `sentTo`: whom the last datagram was for. */
+  #takeErrors(relay: KernelRelay, sentTo: TransportAddress | undefined, now: Instant): void {
+    for (const { peer, icmp } of this.#errors.take(relay.fd)) {
+      const to = peer.port === 0 ? sentTo : peer
+      if (to) this.#machine.handlePeerError(relay.id, to, icmp, now)
+    }
   }
 
   #woken(): void {

@@ -12,6 +12,8 @@ export interface WorkerSettings {
   readonly sharing: 'none' | 'first' | 'joined'
   /** Of the ledger of all threads. */
   readonly ledger: SharedArrayBuffer | undefined
+  /** Of what all threads together answer to a source without credentials. */
+  readonly sourceLimit: SharedArrayBuffer | undefined
   readonly offload: boolean
   readonly coalesceMicroseconds?: number | undefined
   /** The main thread's, so that both have one clock. */

@@ -27,6 +27,7 @@ export async function runWorker<Settings>(worker: WorkerSettings, createServer: 
     post: (message) => post({ kind: 'message', message }),
     dropped: () => loop.dropped,
     ledger: worker.ledger && new SharedLedger(worker.ledger),
+    sourceLimit: worker.sourceLimit,
   })
   const loop = new Loop({
     system,

@@ -8,12 +8,16 @@ export interface System {
   bind(fd: number, address: number, length: number): number
   getsockname(fd: number, address: number, length: number): number
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number
+  /** `length`: where the length stands, which is read and written. */
+  getsockopt(fd: number, level: number, name: number, value: number, length: number): number
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number
   sendmmsg(fd: number, messages: number, count: number, flags: number): number
   epollCreate(flags: number): number
   epollCtl(epoll: number, operation: number, fd: number, event: number): number
   epollWait(epoll: number, events: number, count: number, timeoutMs: number): number
   eventfd(initial: number, flags: number): number
+  /** `limits`: room for a struct rlimit, 16 bytes. */
+  getrlimit(resource: number, limits: number): number
   read(fd: number, buffer: number, size: number): number
   write(fd: number, buffer: number, size: number): number
   close(fd: number): number
@@ -37,12 +41,14 @@ export async function loadSystem(): Promise<System> {
     bind: libc.func('int bind(int fd, uintptr_t address, uint32_t length)'),
     getsockname: libc.func('int getsockname(int fd, uintptr_t address, uintptr_t length)'),
     setsockopt: libc.func('int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)'),
+    getsockopt: libc.func('int getsockopt(int fd, int level, int name, uintptr_t value, uintptr_t length)'),
     recvmmsg: libc.func('int recvmmsg(int fd, uintptr_t messages, uint32_t count, int flags, uintptr_t timeout)'),
     sendmmsg: libc.func('int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)'),
     epollCreate: libc.func('int epoll_create1(int flags)'),
     epollCtl: libc.func('int epoll_ctl(int epoll, int operation, int fd, uintptr_t event)'),
     epollWait: libc.func('int epoll_wait(int epoll, uintptr_t events, int count, int timeout)'),
     eventfd: libc.func('int eventfd(uint32_t initial, int flags)'),
+    getrlimit: libc.func('int getrlimit(int resource, uintptr_t limits)'),
     read: libc.func('long read(int fd, uintptr_t buffer, size_t size)'),
     write: libc.func('long write(int fd, uintptr_t buffer, size_t size)'),
     close: libc.func('int close(int fd)'),
