@@ -145,15 +145,10 @@ class TurnProbe {
       checkAuthentication(subject),
       checkUnauthenticated(subject),
       checkPath(subject),
-      this.#offers(subject),
+      checkFeatures(subject),
+      checkRelease(subject),
     ])
     await subject.session.close()
-  }
-
-  /** After the features, so that few allocations are held at once. */
-  async #offers(subject: Subject): Promise<void> {
-    await checkFeatures(subject)
-    await checkRelease(subject)
   }
 
   #observations(): TurnObservations {
