@@ -46,7 +46,9 @@ export async function checkUnauthenticated(subject: Subject): Promise<void> {
     const message = { class: 'request', method, transactionId: newTransactionId(ports.random), attributes } as const
     return { name, bytes: encodeMessage(message), received: 0, answer: undefined }
   }
-  const asked = [ask('Binding', Method.binding, []), ask('Allocate', Method.allocate, [transport])]
+  const asked = [ask('Binding', Method.binding, [])]
+  // Who asks for no credentials would make an allocation of it.
+  if (subject.session.challenge) asked.push(ask('Allocate', Method.allocate, [transport]))
   const byKey = new Map(asked.map((each) => [keyOf(each.bytes), each]))
   const ip = subject.session.local?.ip
   const endpoint = await ports.network.openDatagram(

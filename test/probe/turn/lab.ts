@@ -23,9 +23,7 @@ export async function look(
     named: index === 0,
   }))
   const ports = { network: client.network, clock, random: new SeededRandom('probe') }
-  return await clock.run(
-    probeTurn(ports, { uri, candidates, families: [4, 6], timeoutMs: 10_000, ...options }),
-  )
+  return await clock.run(probeTurn(ports, { uri, candidates, families: [4, 6], timeoutMs: 10_000, ...options }))
 }
 
 export function checkOf({ checks }: TurnObservations, id: TurnCheckId): CheckObservation {
