@@ -2,9 +2,9 @@
 import type { Command } from 'commander'
 
 const examples = `Examples:
-  natcheck ice                                  candidates with public STUN servers
-  natcheck ice --ice-servers servers.json       what your web application uses
-  pbpaste | natcheck ice --ice-servers -        the same, from the clipboard
+  natcheck ice                              with public STUN servers
+  natcheck ice --ice-servers servers.json   with what your web application uses
+  pbpaste | natcheck ice --ice-servers -    the same, from the clipboard
   TURN_PASSWORD=... natcheck ice --server turn:turn.example.org \\
     --username alice --credential-env TURN_PASSWORD
   natcheck ice --policy relay --expect relay/udp,relay/tls   in a script
