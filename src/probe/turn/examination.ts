@@ -33,13 +33,20 @@ export type Opened =
 /** The results so far. */
 export class Notes {
   readonly #checks = new Map<TurnCheckId, CheckObservation>()
+  readonly #signal: AbortSignal
 
-  note(id: TurnCheckId, result: CheckResult, detail: string, facts: CheckFacts = {}): void {
-    this.#checks.set(id, { id, result, detail, facts })
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
   }
 
-  has(id: TurnCheckId): boolean {
-    return this.#checks.has(id)
+  /** What a check that was cut short concludes counts for nothing. */
+  note(id: TurnCheckId, result: CheckResult, detail: string, facts?: CheckFacts): void {
+    if (!this.#signal.aborted) this.noteLate(id, result, detail, facts)
+  }
+
+  /** Of those that rest on nothing that comes after the end. */
+  noteLate(id: TurnCheckId, result: CheckResult, detail: string, facts: CheckFacts = {}): void {
+    this.#checks.set(id, { id, result, detail, facts })
   }
 
   /** Whatever was not reached is not tested, for this reason. */

@@ -1,5 +1,6 @@
 /** What crosses the relay: whose packets it lets in, both directions, between two allocations, how fast and how large. */
 import { familyOf, formatAddress } from '../../core/index.ts'
+import type { TurnFailure } from '../../proto/turn-client/index.ts'
 import type { BurstResult } from '../ice/burst.ts'
 import { round } from '../ice/recorder.ts'
 import { limitOf, openAnother, type Opened, saidBy, shortestRtt, type Subject } from './examination.ts'
@@ -59,7 +60,9 @@ class Path {
     this.#own = own
     const uninvited = await this.#knock()
     const direct = own && (await meetOwnAddress(this.#subject, this.#traffic, this.#near, own))
-    const hairpin = this.#second && (await meetSecond(this.#subject, this.#near, this.#second))
+    const met = this.#second && (await meetSecond(this.#subject, this.#near, this.#second))
+    const hairpin = met && 'near' in met ? met : undefined
+    if (met && 'cause' in met) this.#noteRefusedHairpin(met)
     const passage = direct ?? hairpin
     this.#noteStage('permission', passage !== undefined, passage ? `for ${passage.peer.ip}` : 'no peer was let in')
     const forbidden = checkForbiddenPeers(this.#subject, this.#near.session, familyOf(this.#near.relayed.ip))
@@ -168,10 +171,7 @@ class Path {
 
   async #checkHairpin(hairpin: Passage | undefined): Promise<void> {
     const { notes } = this.#subject
-    if (!this.#second) return
-    if (!hairpin) {
-      return notes.note('hairpin', 'no', 'a permission for another of its relayed addresses is refused')
-    }
+    if (!hairpin) return
     const { forth, back } = await this.#traffic.cross(hairpin, 'indication')
     const facts = { sent: forth.sent + back.sent, received: forth.received + back.received }
     const ok = forth.received > 0 && back.received > 0
@@ -183,11 +183,16 @@ class Path {
     )
   }
 
+  #noteRefusedHairpin(failure: TurnFailure): void {
+    const { notes } = this.#subject
+    const result = failure.error ? 'no' : 'inconclusive'
+    notes.note('hairpin', result, `no permission for another of its relayed addresses: ${saidBy(failure)}`)
+  }
+
   #noteNothing(): void {
     const { notes } = this.#subject
     notes.note('data', 'inconclusive', 'no peer of ours was let in: neither our own address nor a second allocation')
     notes.note('permissions', 'inconclusive', 'no peer of ours was let in, so that nothing shows')
-    if (this.#second) notes.note('hairpin', 'no', 'a permission for another of its relayed addresses is refused')
   }
 
   /** Where the server sets DF for us, what is too large is lost, and not put together again by the other side. */

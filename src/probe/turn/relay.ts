@@ -35,18 +35,21 @@ export function notePorts({ notes, seen }: Subject): void {
   const facts = { min, max, seen: ports.length }
   const range = min === max ? `${min}` : `${min} to ${max}`
   const detail = `${range}, of ${ports.length} ${ports.length === 1 ? 'address' : 'addresses'}`
-  if (min < privilegedPorts) return notes.note('relay-ports', 'warning', `${detail}: below ${privilegedPorts}`, facts)
-  notes.note('relay-ports', 'yes', detail, facts)
+  if (min < privilegedPorts)
+    return notes.noteLate('relay-ports', 'warning', `${detail}: below ${privilegedPorts}`, facts)
+  notes.noteLate('relay-ports', 'yes', detail, facts)
 }
 
 export function noteQuota({ notes, allocations }: Subject): void {
   const [first] = allocations.refusals
   if (!first) {
-    return notes.note('quota', 'yes', `not met with ${allocations.made} allocations`, { allocations: allocations.made })
+    return notes.noteLate('quota', 'yes', `not met with ${allocations.made} allocations`, {
+      allocations: allocations.made,
+    })
   }
   const { code, held } = first
   const what = code === 486 ? 'quota' : 'capacity'
-  notes.note('quota', 'warning', `${code} with ${held} held: this is the ${what}`, { code, held })
+  notes.noteLate('quota', 'warning', `${code} with ${held} held: this is the ${what}`, { code, held })
 }
 
 /** coturn ends the allocation by a timer, a second after it has answered. */
@@ -66,7 +69,6 @@ export async function checkRelease(subject: Subject): Promise<void> {
   // A server that has prolonged what was to end is asked to end it again.
   if (isThere) await session.release(limitOf(subject))
   await close()
-  if (options.signal.aborted) return
   if (!released.ok) return notes.note('release', 'no', `Refresh with lifetime 0: ${saidBy(released.failure)}`)
   if (isThere) return notes.note('release', 'no', 'after Refresh with lifetime 0 another Refresh still succeeds')
   const code = next.ok ? next.value.error?.code : undefined

@@ -68,7 +68,6 @@ export async function checkUnauthenticated(subject: Subject): Promise<void> {
   // Answers that are sent several times are the worst, so all of the time is waited for.
   await pause(ports.clock, echoWaitMs(shortestRtt(subject)), options.signal)
   endpoint.close()
-  if (options.signal.aborted) return
   noteAmplification(subject, asked)
   noteDiscovery(subject, asked[0]?.answer)
 }
