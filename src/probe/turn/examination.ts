@@ -10,6 +10,7 @@ import type {
 } from '../../proto/turn-client/index.ts'
 import type { IceOptions } from '../ice/options.ts'
 import type { Recorder } from '../ice/recorder.ts'
+import { median } from '../ice/burst.ts'
 import { openRelay } from '../ice/relaying.ts'
 import { defaultPatienceMs, type Target } from '../ice/targets.ts'
 import type { CheckFacts, CheckObservation, CheckResult, TurnCheckId } from './observations.ts'
@@ -122,12 +123,10 @@ export const limitOf = ({
 /** Node warns of a leak when more than ten listen to one signal, and here they do. */
 export const ownSignal = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal])
 
-/** The round trip to the server at its shortest, in milliseconds. */
-export function shortestRtt({ session }: Pick<Subject, 'session'>): number {
-  const rtts = session.observations.flatMap((each) => (each.kind === 'request' ? [each.rttMs ?? Infinity] : []))
-  const shortest = Math.min(...rtts)
-  return Number.isFinite(shortest) ? shortest : session.rtt.rto()
-}
+/** The round trip to the server in milliseconds: the median, since duplicates make some of them too short. */
+export const usualRtt = ({ session }: Pick<Subject, 'session'>): number =>
+  median(session.observations.flatMap((each) => (each.kind === 'request' ? (each.rttMs ?? []) : []))) ??
+  session.rtt.rto()
 
 /** Another allocation over the same transport. `close` gives it back. */
 export async function openAnother(

@@ -2,7 +2,7 @@
 import { type DatagramEndpoint, familyOf, type TransportAddress } from '../../core/index.ts'
 import type { DataVia, TurnFailure, TurnSession } from '../../proto/turn-client/index.ts'
 import { Burst, type BurstResult, defaultBurst, echoWaitMs, Payloads } from '../ice/burst.ts'
-import { limitOf, ownSignal, shortestRtt, type Subject } from './examination.ts'
+import { limitOf, ownSignal, usualRtt, type Subject } from './examination.ts'
 
 export type Hear = (sequence: number, from: TransportAddress, bytes: Uint8Array) => void
 
@@ -70,7 +70,7 @@ export class Traffic {
   }
 
   get waitMs(): number {
-    return echoWaitMs(shortestRtt(this.#subject))
+    return echoWaitMs(usualRtt(this.#subject))
   }
 
   /** Sends a few packets, and counts those that come out at `ear`. */

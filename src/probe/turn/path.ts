@@ -1,9 +1,9 @@
 /** What crosses the relay: whose packets it lets in, both directions, between two allocations, how fast and how large. */
 import { familyOf, formatAddress } from '../../core/index.ts'
 import type { TurnFailure } from '../../proto/turn-client/index.ts'
-import type { BurstResult } from '../ice/burst.ts'
+import { type BurstResult, median } from '../ice/burst.ts'
 import { round } from '../ice/recorder.ts'
-import { limitOf, openAnother, type Opened, saidBy, shortestRtt, type Subject } from './examination.ts'
+import { limitOf, openAnother, type Opened, saidBy, usualRtt, type Subject } from './examination.ts'
 import { noteRefusal } from './features.ts'
 import { holdOn } from './hold.ts'
 import { checkMtu } from './mtu.ts'
@@ -109,7 +109,7 @@ class Path {
       if (mayWrite) session.send(relayed, this.#traffic.payloads.make(sequence + knocks))
     }
     // They have to be there before the permission is, or it would be theirs.
-    await pause(ports.clock, Math.max(40, 1.5 * shortestRtt(this.#subject)), options.signal)
+    await pause(ports.clock, Math.max(40, 1.5 * usualRtt(this.#subject)), options.signal)
     return arrived.size
   }
 
@@ -144,7 +144,7 @@ class Path {
     this.#noteStage('data', !oneWay, counts)
     if (oneWay) notes.note('data', 'no', counts, facts)
     else if (problem !== undefined) notes.note('data', 'no', `${counts}; ${problem}`, facts)
-    else notes.note('data', lost > 0.1 ? 'warning' : 'yes', detail, facts)
+    else notes.note('data', lost > lossy ? 'warning' : 'yes', detail, facts)
   }
 
   /** RFC 8656 §9: data from an address without a permission is dropped. */
@@ -159,10 +159,9 @@ class Path {
   /** One way through the relay begins and ends here, as does a request to the server: the difference is the relay's. */
   #noteLatency(loops: readonly number[]): void {
     const { notes } = this.#subject
-    if (loops.length === 0) return
-    const sorted = loops.toSorted((a, b) => a - b)
-    const through = sorted[Math.floor(sorted.length / 2)] ?? 0
-    const direct = shortestRtt(this.#subject)
+    const through = median(loops)
+    if (through === null) return
+    const direct = usualRtt(this.#subject)
     const added = Math.max(0, round(through - direct))
     const facts = { throughMs: round(through), directMs: round(direct), addedMs: added }
     const detail = `${added.toFixed(1)} ms: ${through.toFixed(1)} ms through it, ${direct.toFixed(1)} ms to it and back`
@@ -208,6 +207,9 @@ class Path {
     recorder.end(target.attempt, ok, detail, stage)
   }
 }
+
+/** More than lines lose that anybody would call with. */
+const lossy = 0.3
 
 /** More than a relay on a busy machine takes; calls feel it together with the network. */
 const slowMs = 30

@@ -4,7 +4,7 @@ import { Method } from '../../wire/index.ts'
 import { echoWaitMs } from '../ice/burst.ts'
 import { causeOfRelayed } from '../ice/causes.ts'
 import { pause } from './pause.ts'
-import { limitOf, openAnother, saidBy, shortestRtt, type Subject } from './examination.ts'
+import { limitOf, openAnother, saidBy, usualRtt, type Subject } from './examination.ts'
 
 /** Shorter ones leave a client on a bad line little time for its Refreshes. RFC 8656 §3.2 has 600. */
 const shortSeconds = 300
@@ -63,7 +63,7 @@ export async function checkRelease(subject: Subject): Promise<void> {
   const { session, close } = opened
   const released = await session.release(limitOf(subject))
   await pause(ports.clock, graceMs, options.signal)
-  const timeoutMs = echoWaitMs(shortestRtt(subject))
+  const timeoutMs = echoWaitMs(usualRtt(subject))
   const next = await session.exchange({ method: Method.refresh }, { ...limitOf(subject), timeoutMs })
   const isThere = next.ok && !next.value.error
   // A server that has prolonged what was to end is asked to end it again.
