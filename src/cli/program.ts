@@ -64,6 +64,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
   natcheck ice          ICE candidates, each proven; with your TURN servers too
+  natcheck turn URI     one TURN server in depth
   natcheck relay        a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                         will these two hosts connect? from their saved reports
@@ -133,6 +134,8 @@ async function failedDocument(command: string | undefined, startedAt: string, er
       return (await import('../report/compare/report.ts')).compareError(error)
     case 'ice':
       return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+    case 'turn':
+      return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
     default:
       return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
   }

@@ -20,6 +20,7 @@ describe('help', () => {
     ['help', ['--help']],
     ['help-nat', ['nat', '--help']],
     ['help-ice', ['ice', '--help']],
+    ['help-turn', ['turn', '--help']],
     ['help-relay', ['relay', '--help']],
     ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
