@@ -62,6 +62,12 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     // What tells blocked UDP from a dead server: TCP gets through.
     const listener = `require('net').createServer().listen(443, '198.51.100.10', () => console.log('ready'))`
     await printed(lab.server.namespace.start([process.execPath, '-e', listener]), /ready/)
+    writeFileSync(join(directory, 'users.txt'), 'alice:wonderland\n')
+    const relay = ['relay', '--listen=198.51.100.10:3480', '--datapath=dgram', '--log-level=silent', '--json']
+    // The lab's addresses are for documentation, which are denied as a rule.
+    const peers = ['--allow-peer=203.0.113.0/24', '--allow-peer=198.51.100.10', '--users-file=users.txt']
+    const args = [process.execPath, launcher, ...relay, ...peers]
+    await printed(lab.server.namespace.start(args, { cwd: directory }), /^\{$[^]*^\}$/m)
   })
   afterAll(async () => {
     await lab.close()
