@@ -13,6 +13,7 @@ import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
+import { addTurnCommand } from './turn/command.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -68,6 +69,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck --ice-servers servers.json
                           the same with what your web application uses
   natcheck ice            ICE candidates as they come, each proven
+  natcheck turn URI       one TURN server in depth
   natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                           will these two hosts connect? from their saved reports
@@ -85,6 +87,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addIceCommand(program, async (flags) => {
     const { iceCommand } = await import('./ice/run.ts')
     setExitCode(await iceCommand(flags, io))
+  })
+  addTurnCommand(program, async (uri, flags) => {
+    const { turnCommand } = await import('./turn/run.ts')
+    setExitCode(await turnCommand(uri, flags, io))
   })
   addRelayCommand(program, async (flags) => {
     const { relayCommand } = await import('./relay/run.ts')
@@ -126,6 +132,7 @@ const schemas: Readonly<Record<string, () => Promise<object>>> = {
   checkup: async () => (await import('../report/checkup-schema.ts')).checkupReportSchema,
   nat: async () => (await import('../report/schema.ts')).natReportSchema,
   ice: async () => (await import('../report/ice-schema.ts')).iceReportSchema,
+  turn: async () => (await import('../report/ice-schema.ts')).turnReportSchema,
   compare: async () => (await import('../report/compare/schema.ts')).compareReportSchema,
 }
 
@@ -165,6 +172,7 @@ async function reportFailure(
 async function errorDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
   if (command === 'nat') return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
   if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  if (command === 'turn') return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
   if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
   if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
   if (command === 'config') return (await import('./config/run.ts')).configError(error)

@@ -22,6 +22,7 @@ describe('help', () => {
     ['help-doctor', ['doctor', '--help']],
     ['help-nat', ['nat', '--help']],
     ['help-ice', ['ice', '--help']],
+    ['help-turn', ['turn', '--help']],
     ['help-config', ['config', '--help']],
     ['help-relay', ['relay', '--help']],
     ['help-compare', ['compare', '--help']],

@@ -45,13 +45,17 @@ const none = { username: undefined, credential: undefined } as const
 
 const isTurn = ({ scheme }: ServerUri): boolean => scheme === 'turn' || scheme === 'turns'
 
-interface Credential {
+export interface Credential {
   readonly username: string | undefined
   readonly credential: string | undefined
 }
 
 /** RFC 8656 §5: nearly every server demands them, so that forgetting them is said before anything is sent. */
-async function readCredential(from: Sources, asked: readonly ServerUri[], readStdin: ReadStdin): Promise<Credential> {
+export async function readCredential(
+  from: Sources,
+  asked: readonly ServerUri[],
+  readStdin: ReadStdin,
+): Promise<Credential> {
   const username = from.get('username', (value) => String(value))
   const variable = from.get('credentialEnv', (value) => String(value))
   const fromStdin = from.get('credentialStdin', values.readBoolean) ?? false
@@ -82,7 +86,7 @@ function firstLine(text: string): string {
 }
 
 /** Inline in the settings file, or a file's name. */
-async function readListed(
+export async function readListed(
   from: Sources,
   { value, where }: { readonly value: unknown; readonly where: string },
   readStdin: ReadStdin,

@@ -1,7 +1,8 @@
 /** `natcheck ice` for a person: candidates as they come, then the verdict, the servers over time, the proofs, what to do. */
 import { Chalk } from 'chalk'
 import type { CandidateObservation, ReachabilityObservation } from '../../probe/ice/index.ts'
-import { type IceFinding, type IceReport, type IceServerReport, nameAttempt } from '../ice-report.ts'
+import { type IceReport, type IceServerReport, nameAttempt } from '../ice-report.ts'
+import { findings } from './findings.ts'
 import { type Mark, Page, type TerminalStyle } from './layout.ts'
 import { legend, waterfall } from './waterfall.ts'
 
@@ -98,13 +99,4 @@ function proof({ result, sent, received, rttMs, jitterMs, why }: ReachabilityObs
   if (rttMs !== null) parts.push(`RTT ${rttMs.toFixed(1)} ms`)
   if (jitterMs !== null) parts.push(`jitter ${jitterMs.toFixed(1)} ms`)
   return parts.join(', ')
-}
-
-function findings(page: Page, all: readonly IceFinding[]): void {
-  const marked = { error: 'bad', warning: 'warn' } as const
-  if (all.length > 0) page.heading('What to change')
-  for (const { severity, subject, message, fix } of all) {
-    page.marked(marked[severity], `${subject}: ${message}`, { indent: 2 })
-    if (fix !== null) page.text('    → ', fix)
-  }
 }
