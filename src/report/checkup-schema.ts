@@ -3,9 +3,10 @@ import Type, { type Static, type TSchema, type TUnsafe } from 'typebox'
 import type { CheckupReport } from './checkup.ts'
 import type { Described } from './described.ts'
 import type { IceReport } from './ice-report.ts'
-import { iceReportSchema } from './ice-schema.ts'
+import { iceReportSchema, turnReportSchema } from './ice-schema.ts'
 import type { NatReport } from './nat-report.ts'
 import { natReportSchema } from './schema.ts'
+import type { TurnReport } from './turn-report.ts'
 import { closed, nullable } from './schema-parts.ts'
 
 const text = Type.String()
@@ -51,6 +52,7 @@ const report = Type.Object(
     ),
     nat: embedded<NatReport>(natReportSchema),
     ice: embedded<IceReport>(iceReportSchema),
+    turn: Type.Array(embedded<TurnReport>(turnReportSchema)),
     expectations: Type.Array(
       Type.Object({ flag: Type.Enum(['expect', 'fail-on']), word: text, meaning: text, ok: Type.Boolean() }, closed),
     ),

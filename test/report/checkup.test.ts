@@ -56,7 +56,7 @@ const checkup = (
   ice: IceObservations,
   { serversFrom = 'configured', expect: expected = [], failOn = [] }: Asked = {},
 ): CheckupReport =>
-  buildCheckup(reportOf(...nat), buildIceReport({ startedAt, observations: ice }), {
+  buildCheckup(reportOf(...nat), buildIceReport({ startedAt, observations: ice }), [], {
     serversFrom,
     durationMs: 1234,
     expect: expected,

@@ -26,6 +26,7 @@ const checkup = (failOn: readonly string[], serversFrom: 'configured' | 'public'
         ],
       }),
     }),
+    [],
     { serversFrom, durationMs: 1234, expect: [], failOn },
   )
 

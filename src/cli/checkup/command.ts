@@ -13,8 +13,9 @@ const examples = `Examples:
 
 const notes = `
 Measures the NAT (natcheck nat) and gathers and proves candidates (natcheck ice)
-  at the same time, in about three seconds, and ends in one verdict, with what
-  to change below it: ✗ broken, ! amiss, – good to know.
+  at the same time, looks into the TURN servers that work (natcheck turn) as far
+  as three seconds allow, and ends in one verdict, with what to change below it:
+  ✗ broken, ! amiss, – good to know.
 
 Servers are stun:, stuns:, turn: and turns: URIs. The NAT is measured with those
   that are asked over UDP. Without any, public STUN servers are asked.
@@ -22,7 +23,8 @@ Credentials: --username with --credential-env or --credential-stdin for all
   --server URIs, or in the --ice-servers file. They are never printed.
 
 What leaves this machine is what natcheck nat --help says of it, and packets to
-  the servers and through their relays, back to this machine.
+  the servers and through their relays, back to this machine. TURN servers are
+  asked for a few allocations and for what they should refuse.
 
 --expect takes a list of: host, srflx, relay, relay/udp, relay/tcp, relay/tls,
   ipv4, ipv6, proven. What is missing ends in exit code 1.

@@ -4,6 +4,7 @@ import {
   buildCheckup,
   buildIceReport,
   buildReport,
+  buildTurnReport,
   type CheckupReport,
   Redactor,
   redactIce,
@@ -102,7 +103,7 @@ class Checkup {
     return await this.#finish(this.#conclude(measured))
   }
 
-  #conclude({ nat, ice, durationMs }: Measured): CheckupReport {
+  #conclude({ nat, ice, turn, durationMs }: Measured): CheckupReport {
     const redactor = this.#redactor
     const { failOn } = this.#settings
     const { expect, serversFrom } = this.#settings.ice
@@ -112,7 +113,10 @@ class Checkup {
       ? concludeNat(nat, [], redactor)
       : buildReport({ startedAt, families: [], redacted })
     const iceReport = buildIceReport({ startedAt, observations: redactor ? redactIce(ice, redactor) : ice, redacted })
-    return buildCheckup(natReport, iceReport, { serversFrom, durationMs, expect, failOn })
+    const turnReports = turn.map((each) =>
+      buildTurnReport({ startedAt, observations: redactor?.value(each) ?? each, redacted }),
+    )
+    return buildCheckup(natReport, iceReport, turnReports, { serversFrom, durationMs, expect, failOn })
   }
 
   async #finish(concluded: CheckupReport): Promise<ExitCode> {
@@ -155,12 +159,13 @@ class Checkup {
     return `${startedAt}\n${isNews ? words() : renderVerdict(report, style)}\n`
   }
 
-  #exitCode({ ice, failed, error, serversFrom, expectations }: CheckupReport): ExitCode {
+  #exitCode({ ice, turn, failed, error, serversFrom, expectations }: CheckupReport): ExitCode {
     if (error?.code === 'CANCELLED') return exitCodes.interrupted
     if (failed.length > 0) return exitCodes.failed
     if (error) return exitCodes.unmeasured
     // Whoever says what has to work accepts that the rest may not.
     const isStrict = serversFrom === 'configured' && expectations.length === 0
-    return isStrict && ice.findings.some(({ severity }) => severity === 'error') ? exitCodes.failed : exitCodes.ok
+    const isBroken = [ice, ...turn].some(({ findings }) => findings.some(({ severity }) => severity === 'error'))
+    return isStrict && isBroken ? exitCodes.failed : exitCodes.ok
   }
 }
