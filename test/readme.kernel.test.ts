@@ -78,7 +78,7 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     writeFileSync(join(directory, 'servers.json'), `${JSON.stringify(iceServers, null, 2)}\n`)
     writeFileSync(join(directory, 'users.txt'), `alice:${turnPassword}\n`)
     // The TURN servers of the examples. The lab's addresses are for documentation, which relays deny as a rule.
-    const peers = ['--allow-peer=203.0.113.0/24', '--allow-peer=198.51.100.10']
+    const peers = ['203.0.113.0/24', '198.51.100.10', '198.51.100.12'].map((peer) => `--allow-peer=${peer}`)
     for (const address of ['198.51.100.12:3478', '198.51.100.10:3480']) {
       const relay = ['relay', `--listen=${address}`, '--datapath=dgram', '--log-level=silent', '--users-file=users.txt']
       const args = [process.execPath, launcher, ...relay, ...peers]

@@ -7,4 +7,7 @@ export interface CheckupWorld extends NatWorld, IceWorld {
   readonly probeTurn: TurnWorld['probe']
 }
 
-export const machine = (): CheckupWorld => ({ ...natMachine(), ...iceMachine(), probeTurn: turnMachine().probe })
+export function machine(): CheckupWorld {
+  const turn = turnMachine()
+  return { ...natMachine(), ...iceMachine(), probeTurn: (options) => turn.probe(options) }
+}
