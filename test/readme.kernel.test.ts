@@ -42,10 +42,23 @@ const nats: Record<string, NatSpec> = {
   blocked: { kind: 'udp-blocked' },
 }
 
+const turnPassword = 'wonderland'
+
+/** `servers.json`. Nothing listens on the port of the last one. */
+const iceServers = [
+  { urls: 'stun:198.51.100.10' },
+  {
+    urls: ['turn:198.51.100.12', 'turn:198.51.100.12?transport=tcp', 'turns:198.51.100.12?transport=tcp'],
+    username: 'alice',
+    credential: turnPassword,
+  },
+]
+
 /** Ports, dates, times and line breaks differ from run to run; everything else has to agree. */
 const steady = (text: string): string =>
   text
-    .replace(/:\d{5}\b/g, ':PORT')
+    .replace(/\b\d{5}\b/g, 'PORT')
+    .replace(/\|[.\w]+\|/g, '|TIME|')
     .replace(/\b\d{4}-\d\d-\d\d\b/g, 'DATE')
     .replace(/\d+\.\d+ (m?s)\b/g, 'N $1')
     .replace(/\s+/g, ' ')
@@ -62,6 +75,15 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     // What tells blocked UDP from a dead server: TCP gets through.
     const listener = `require('net').createServer().listen(443, '198.51.100.10', () => console.log('ready'))`
     await printed(lab.server.namespace.start([process.execPath, '-e', listener]), /ready/)
+    writeFileSync(join(directory, 'servers.json'), `${JSON.stringify(iceServers, null, 2)}\n`)
+    writeFileSync(join(directory, 'users.txt'), `alice:${turnPassword}\n`)
+    // The TURN servers of the examples. The lab's addresses are for documentation, which relays deny as a rule.
+    const peers = ['203.0.113.0/24', '198.51.100.10', '198.51.100.12'].map((peer) => `--allow-peer=${peer}`)
+    for (const address of ['198.51.100.12:3478', '198.51.100.10:3480']) {
+      const relay = ['relay', `--listen=${address}`, '--datapath=dgram', '--log-level=silent', '--users-file=users.txt']
+      const args = [process.execPath, launcher, ...relay, ...peers]
+      await printed(lab.server.namespace.start(args, { cwd: directory }), /is up/)
+    }
   })
   afterAll(async () => {
     await lab.close()
@@ -80,7 +102,7 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     const path = `${join(process.execPath, '..')}:${env['PATH'] ?? ''}`
     const { stdout } = await namespace.run(['sh', '-c', `${npx}; exec 2>&1; ${command}`], {
       cwd: directory,
-      env: { ...env, PATH: path },
+      env: { ...env, PATH: path, TURN_PASSWORD: turnPassword },
     })
     return stdout
   }

@@ -1,17 +1,20 @@
 /** The command tree. Each sub-command's module is loaded when it runs, and not before. */
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
+import { nearest } from '../core/suggest.ts'
 import { wallTime } from '../core/time.ts'
+import type { ReportError } from '../report/nat-report.ts'
 import { addCheckupCommand } from './checkup/command.ts'
 import { addCompareCommand } from './compare/command.ts'
 import { addConfigCommand } from './config/command.ts'
+import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addDashboardCommands } from './dashboard/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
-import type { ReportError } from '../report/nat-report.ts'
+import { addTurnCommand } from './turn/command.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -66,10 +69,13 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck doctor --help  its options, and what leaves your machine
   natcheck --ice-servers servers.json
                           the same with what your web application uses
+  natcheck ice            ICE candidates as they come, each proven
+  natcheck turn URI       one TURN server in depth
   natcheck up             the same in a browser, with a relay to try
   natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                           will these two hosts connect? from their saved reports
+  natcheck coturn lint    what is wrong in a turnserver.conf
 `,
     )
   addCheckupCommand(program, async (flags) => {
@@ -83,6 +89,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addIceCommand(program, async (flags) => {
     const { iceCommand } = await import('./ice/run.ts')
     setExitCode(await iceCommand(flags, io))
+  })
+  addTurnCommand(program, async (uri, flags) => {
+    const { turnCommand } = await import('./turn/run.ts')
+    setExitCode(await turnCommand(uri, flags, io))
   })
   addRelayCommand(program, async (flags) => {
     const { relayCommand } = await import('./relay/run.ts')
@@ -111,23 +121,31 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { configCommand } = await import('./config/run.ts')
     setExitCode(await configCommand(flags, io))
   })
+  addCoturnCommand(program, async (action, target, flags) => {
+    const { coturnCommand } = await import('./coturn/run.ts')
+    setExitCode(await coturnCommand(action, target, flags, io))
+  })
   program
     .command('schema')
     .description('print the JSON Schema of a report')
     .argument('<report>', `which report: ${Object.keys(schemas).join(', ')}`)
     .action(async (name: string) => {
       const load = Object.hasOwn(schemas, name) ? schemas[name] : undefined
-      if (!load) throw usage(`there is no report "${name}"`, `it takes ${Object.keys(schemas).join(', ')}`)
+      if (!load) {
+        const meant = nearest(name, Object.keys(schemas)) ?? 'nat'
+        throw usage(`there is no report "${name}"`, `write natcheck schema ${meant}`)
+      }
       await io.out(`${JSON.stringify(await load(), null, 2)}\n`)
     })
   return program
 }
 
-/** They load typebox, which is slow. */
+/** Loaded when asked for: typebox is slow. */
 const schemas: Readonly<Record<string, () => Promise<object>>> = {
   checkup: async () => (await import('../report/checkup-schema.ts')).checkupReportSchema,
   nat: async () => (await import('../report/schema.ts')).natReportSchema,
   ice: async () => (await import('../report/ice-schema.ts')).iceReportSchema,
+  turn: async () => (await import('../report/ice-schema.ts')).turnReportSchema,
   compare: async () => (await import('../report/compare/schema.ts')).compareReportSchema,
 }
 
@@ -147,9 +165,12 @@ async function reportFailure(
   startedAt: string,
 ): Promise<ExitCode> {
   const description = describeError(thrown)
-  const exitCode = exitCodeOf(thrown)
   const isLine = args.includes('--jsonl')
-  if (isLine || args.includes('--json') || args.includes('--reporter=json')) {
+  const isDocument = args.includes('--json') || / --reporter[= ]json(?: |$)/.test(` ${args.join(' ')}`)
+  if (args[0] === 'coturn') {
+    const { failedDocument } = await import('./coturn/run.ts')
+    await io.out(failedDocument(args, description)).catch(() => {})
+  } else if (isLine || isDocument) {
     const document = await errorDocument(withDefaultCommand(args)[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
     await io.out(`${JSON.stringify(document, null, isLine ? undefined : 2)}\n`).catch(() => {})
@@ -157,23 +178,16 @@ async function reportFailure(
   io.err(errorLine(description))
   if (io.env['NATCHECK_DEBUG'] && !(thrown instanceof NatcheckError) && thrown instanceof Error)
     io.err(`${thrown.stack}\n`)
-  return exitCode
+  return exitCodeOf(thrown)
 }
 
 /** Of a word that is no sub-command, too: the check-up's. */
 async function errorDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
-  switch (command) {
-    case 'nat':
-      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
-    case 'ice':
-      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
-    case 'relay':
-      return (await import('./relay/announce.ts')).failedDocument(error)
-    case 'compare':
-      return (await import('../report/compare/report.ts')).compareError(error)
-    case 'config':
-      return { schemaVersion: 1, command: 'config', file: null, settings: [], servers: null, error }
-    default:
-      return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
-  }
+  if (command === 'nat') return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
+  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  if (command === 'turn') return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
+  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
+  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
+  if (command === 'config') return (await import('./config/run.ts')).configError(error)
+  return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
 }

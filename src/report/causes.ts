@@ -195,9 +195,13 @@ const words: Readonly<Record<CauseCode, Words>> = {
     message: 'data comes in through the relay, and none goes out',
     fix: 'let the server send UDP from its relay ports, and check the route from there',
   }),
-  'no-data': () => ({
-    message: 'the allocation works, and no data crosses it',
-    fix: "open the relay's port range (UDP 49152-65535) both ways in the server's firewall, and check external-ip",
+  'no-data': (fact) => ({
+    message: fact('via')
+      ? `data crosses it by Send indications, and not by ${fact('via')}`
+      : 'the allocation works, and no data crosses it',
+    fix: fact('via')
+      ? "look in the server's log, and for a firewall that knows STUN and nothing else on this port"
+      : "open the relay's port range (UDP 49152-65535) both ways in the server's firewall, and check external-ip; if your own network lets UDP out to few ports only, check from another",
   }),
   cancelled: () => ({ message: 'the check ended before it did', fix: 'give it more time with --timeout' }),
 }

@@ -42,7 +42,10 @@ interface Condition {
 
 const plain: Readonly<Record<string, Condition>> = {
   ...Object.fromEntries(
-    Object.entries(natExpectations).map(([word, { meaning, failed }]) => [word, { meaning, holds: failed }]),
+    Object.entries(natExpectations).map(([word, expectation]): [string, Condition] => [
+      word,
+      { meaning: expectation.meaning, holds: (nat) => expectation.failed(nat) },
+    ]),
   ),
   'no-relay': { meaning: 'no relay could be had', holds: (_, ice) => iceExpectations['relay']?.met(ice) !== true },
   'no-srflx': {

@@ -1,11 +1,13 @@
 /** The JSON Schema of CheckupReport. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema, type TUnsafe } from 'typebox'
 import type { CheckupReport } from './checkup.ts'
+import type { Described } from './described.ts'
 import type { IceReport } from './ice-report.ts'
-import { iceReportSchema } from './ice-schema.ts'
+import { iceReportSchema, turnReportSchema } from './ice-schema.ts'
 import type { NatReport } from './nat-report.ts'
 import { natReportSchema } from './schema.ts'
-import { closed, type Frozen, nullable } from './schema-parts.ts'
+import type { TurnReport } from './turn-report.ts'
+import { closed, nullable } from './schema-parts.ts'
 
 const text = Type.String()
 
@@ -50,6 +52,7 @@ const report = Type.Object(
     ),
     nat: embedded<NatReport>(natReportSchema),
     ice: embedded<IceReport>(iceReportSchema),
+    turn: Type.Array(embedded<TurnReport>(turnReportSchema)),
     expectations: Type.Array(
       Type.Object({ flag: Type.Enum(['expect', 'fail-on']), word: text, meaning: text, ok: Type.Boolean() }, closed),
     ),
@@ -65,8 +68,8 @@ const report = Type.Object(
   },
 )
 
-const typeFitsSchema = (value: CheckupReport): Frozen<Static<typeof report>> => value
-const schemaFitsType = (value: Frozen<Static<typeof report>>): CheckupReport => value
+const typeFitsSchema = (value: CheckupReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): CheckupReport => value
 void typeFitsSchema
 void schemaFitsType
 

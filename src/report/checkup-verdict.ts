@@ -25,7 +25,8 @@ export function judge(nat: NatReport, relay: RelayState, findings: readonly Chec
       return { kind: 'not-ready', summary: `${why}, and ${lack(relay, 'to carry them')}: most calls will fail.` }
     }
     case 'unknown':
-      if (hasRelay) return { kind: good, summary: `${capitalise(phrase(relay))}; what your NAT does is not known.` }
+      if (hasRelay)
+        return { kind: good, summary: `${alone(relay)}; how your NAT treats direct connections is not known.` }
       if (relay.tried.length === 0) return { kind: 'unknown', summary }
       return { kind: 'not-ready', summary: 'None of your TURN servers works, and what your NAT does is not known.' }
   }
@@ -44,14 +45,17 @@ function whom({ nat, verdict }: NatReport): string {
   return filtering === 'endpoint-independent' || filtering === 'address-dependent' ? 'everyone' : 'most peers'
 }
 
-const phrase = ({ working, proven }: RelayState): string => {
-  const over = listed((proven.length > 0 ? proven : working).map((transport) => transport.toUpperCase()))
-  return proven.length > 0
-    ? `your relay carries the rest over ${over}`
-    : `a relay was granted over ${over}, but not proven`
-}
+const phrase = (relay: RelayState): string =>
+  relay.proven.length > 0
+    ? `your relay carries the rest ${over(relay)}`
+    : `a relay was granted ${over(relay)}, but not proven`
+
+const alone = (relay: RelayState): string =>
+  relay.proven.length > 0 ? `Your relay works ${over(relay)}` : `A relay was granted ${over(relay)}, but not proven`
+
+/** `over UDP and TCP` */
+const over = ({ working, proven }: RelayState): string =>
+  `over ${listed((proven.length > 0 ? proven : working).map((transport) => transport.toUpperCase()))}`
 
 const lack = ({ tried }: RelayState, purpose: string): string =>
   tried.length > 0 ? 'none of your TURN servers works' : `no relay was named ${purpose}`
-
-const capitalise = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

@@ -7,6 +7,7 @@ import { type IceFinding, type IceReport, iceErrorReport } from './ice-report.ts
 import { errorReport, hasMeasured, type NatReport, type ReportError } from './nat-report.ts'
 import { drawPath, type PathHop } from './path.ts'
 import { type RelayState, relayState } from './relay-state.ts'
+import type { TurnReport } from './turn-report.ts'
 import { decisive, verdictsOf } from './verdict.ts'
 
 /** Raised when a field changes its meaning or goes away; new fields may come without. */
@@ -49,6 +50,8 @@ export interface CheckupReport {
   readonly findings: readonly CheckupFinding[]
   readonly nat: NatReport
   readonly ice: IceReport
+  /** A look into each TURN host that gave an allocation; checks that did not fit into the time are not told. */
+  readonly turn: readonly TurnReport[]
   /** What --expect and --fail-on asked for, and how it came out. */
   readonly expectations: readonly CheckedExpectation[]
   /** The words of those that failed. */
@@ -63,10 +66,20 @@ export interface CheckupOptions extends AskedFor {
   readonly durationMs: number
 }
 
-/** Pure: the same two reports give the same check-up. */
-export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOptions): CheckupReport {
+/** Pure: the same reports give the same check-up. */
+export function buildCheckup(
+  nat: NatReport,
+  ice: IceReport,
+  turn: readonly TurnReport[],
+  options: CheckupOptions,
+): CheckupReport {
   const relay = relayState(ice)
-  const findings = [...natFindings(nat, relay, options), ...relayFindings(relay), ...iceFindings(ice, options)]
+  const findings = [
+    ...natFindings(nat, relay, options),
+    ...iceFindings(ice, options),
+    ...turn.flatMap((each) => turnFindings(each, ice)),
+    ...relayFindings(relay),
+  ]
   const sorted = findings.toSorted((a, b) => ranks[a.severity] - ranks[b.severity])
   const expectations = checkExpectations(nat, ice, options)
   return {
@@ -80,6 +93,7 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
     findings: sorted,
     nat,
     ice,
+    turn,
     expectations,
     failed: expectations.filter(({ ok }) => !ok).map(({ word }) => word),
     error: errorOf(nat, ice, options),
@@ -89,7 +103,7 @@ export function buildCheckup(nat: NatReport, ice: IceReport, options: CheckupOpt
 
 /** The document of a run that never came to measure: the same fields, and the error. */
 export const checkupErrorReport = (startedAt: string, error: ReportError): CheckupReport => ({
-  ...buildCheckup(errorReport(startedAt, error), iceErrorReport(startedAt, error), {
+  ...buildCheckup(errorReport(startedAt, error), iceErrorReport(startedAt, error), [], {
     serversFrom: 'configured',
     durationMs: 0,
     expect: [],
@@ -134,6 +148,15 @@ function iceFindings({ findings, servers }: IceReport, { serversFrom }: CheckupO
   return isAnyoneElses ? [] : findings.map((finding) => ({ ...finding, severity: severityOf(finding) }))
 }
 
+/** What gathering has told already is not said twice. */
+function turnFindings({ uri, checks }: TurnReport, { findings }: IceReport): readonly CheckupFinding[] {
+  const told = (id: string): boolean =>
+    id === 'data' || id === 'relayed-address' || findings.some(({ code }) => code.startsWith(`${id}-`))
+  return checks.flatMap(({ id, title, severity, detail, fix }): CheckupFinding[] =>
+    severity === null || told(id) ? [] : [{ severity, code: id, subject: uri, message: `${title}: ${detail}`, fix }],
+  )
+}
+
 /** Without proof a server-reflexive address is what it is for every browser; a relay is what calls fall back on. */
 const severityOf = ({ code, severity }: IceFinding): CheckupFinding['severity'] =>
   code === 'srflx-not-proven' ? 'hint' : severity
@@ -172,7 +195,12 @@ const needless: ReadonlySet<string> = new Set([
   'ipv6-only',
 ])
 /** What would be better still, beside a relay. */
-const answered: ReadonlySet<string> = new Set(['symmetric-router', 'arbitrary-pooling-carrier', 'udp-blocked-firewall'])
+const answered: ReadonlySet<string> = new Set([
+  'inconclusive',
+  'symmetric-router',
+  'arbitrary-pooling-carrier',
+  'udp-blocked-firewall',
+])
 
 const ofNetwork: ReadonlySet<string> = new Set([
   'udp-blocked',

@@ -24,7 +24,7 @@ export interface IceServerReport extends AttemptObservation {
 }
 
 export type IceVerdictKind =
-  /** Every server works, and each address was proven. */
+  /** Every server works. What could not be proven is among the findings, and so is what is denied. */
   | 'all-good'
   /** Some servers work. */
   | 'partly'
@@ -90,7 +90,7 @@ export function buildIceReport({ startedAt, observations, failed = [], redacted 
   }
 }
 
-/** The document of a run that never came to gather: the same fields, and the error. */
+/** The document for a run that never came to gather: the same fields, and the error. */
 export const iceErrorReport = (startedAt: string, error: ReportError): IceReport => ({
   ...buildIceReport({ startedAt, observations: nothing }),
   verdict: { kind: 'nothing', summary: error.message },
@@ -152,7 +152,7 @@ function verdictOf(
   const good = servers.filter(({ ok }) => ok).length
   if (interrupted) return { kind: 'partly', summary: `Interrupted: ${found} so far.` }
   if (good === 0) {
-    const what = policy === 'relay' ? 'no relay' : 'neither a public address nor a relay'
+    const what = policy === 'relay' || types.includes('srflx') ? 'no relay' : 'neither a public address nor a relay'
     const none = servers.length === 1 ? 'The server does not work' : `None of the ${servers.length} servers works`
     return { kind: 'nothing', summary: `${none}: ${what} can be had.` }
   }

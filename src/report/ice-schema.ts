@@ -1,7 +1,10 @@
-/** The JSON Schema of IceReport. Loads typebox, which is slow: import it only where a schema is really needed. */
+/** The JSON Schemas of IceReport and TurnReport. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
+import { turnCheckIds } from '../probe/turn/observations.ts'
+import type { Described } from './described.ts'
 import type { IceReport } from './ice-report.ts'
-import { closed, type Frozen, nullable } from './schema-parts.ts'
+import { closed, nullable } from './schema-parts.ts'
+import type { TurnReport } from './turn-report.ts'
 
 const text = Type.String()
 const count = Type.Integer({ minimum: 0 })
@@ -158,6 +161,12 @@ const reachability = Type.Object(
   closed,
 )
 
+const findings = Type.Array(
+  Type.Object({ severity, code: text, subject: text, message: text, fix: nullable(text) }, closed),
+)
+
+const error = nullable(Type.Object({ code: text, message: text, fix: nullable(text) }, closed))
+
 const report = Type.Object(
   {
     schemaVersion: Type.Literal(1),
@@ -169,12 +178,10 @@ const report = Type.Object(
     candidates: Type.Array(candidate),
     servers: Type.Array(server),
     reachability: Type.Array(reachability),
-    findings: Type.Array(
-      Type.Object({ severity, code: text, subject: text, message: text, fix: nullable(text) }, closed),
-    ),
+    findings,
     verdict: Type.Object({ kind: Type.Enum(['all-good', 'partly', 'nothing', 'host-only']), summary: text }, closed),
     failed: Type.Array(text, { description: 'the expectations that were not met' }),
-    error: nullable(Type.Object({ code: text, message: text, fix: nullable(text) }, closed)),
+    error,
     redacted: Type.Boolean(),
   },
   {
@@ -185,12 +192,63 @@ const report = Type.Object(
   },
 )
 
-// The types of the report are written out where they are documented; here the compiler holds both to each other.
-type Described = Frozen<Static<typeof report>>
-const typeFitsSchema = (value: IceReport): Described => value
-const schemaFitsType = (value: Described): IceReport => value
+const typeFitsSchema = (value: IceReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): IceReport => value
 void typeFitsSchema
 void schemaFitsType
 
 /** The report's JSON Schema: what `natcheck schema ice` prints. */
 export const iceReportSchema: TSchema = report
+
+const fact = Type.Union([text, Type.Number(), Type.Boolean(), Type.Null(), Type.Array(text)])
+
+const check = Type.Object(
+  {
+    id: Type.Enum(turnCheckIds),
+    group: Type.Enum(['Security', 'Protocol', 'Relaying', 'Features']),
+    title: text,
+    result: Type.Enum(['yes', 'no', 'warning', 'not-tested', 'inconclusive']),
+    severity: nullable(severity),
+    detail: text,
+    fix: nullable(text),
+    facts: Type.Record(text, fact),
+  },
+  closed,
+)
+
+const turnReport = Type.Object(
+  {
+    schemaVersion: Type.Literal(1),
+    command: Type.Literal('turn'),
+    startedAt: Type.String({ description: 'ISO 8601, UTC' }),
+    durationMs: Type.Number({ minimum: 0 }),
+    uri: text,
+    transports: Type.Array(
+      Type.Object(
+        { ...server.properties, named: Type.Boolean({ description: 'the URI says so; false: tried beside it' }) },
+        closed,
+      ),
+    ),
+    subject: nullable(Type.Integer({ minimum: 0, description: 'index in transports: the one that the checks used' })),
+    checks: Type.Array(check),
+    allocations: count,
+    findings,
+    verdict: Type.Object({ kind: Type.Enum(['good', 'flawed', 'unusable']), summary: text }, closed),
+    error,
+    redacted: Type.Boolean(),
+  },
+  {
+    ...closed,
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'natcheck turn report',
+    description: 'What `natcheck turn --json` prints: schemaVersion 1.',
+  },
+)
+
+const turnFitsSchema = (value: TurnReport): Described<Static<typeof turnReport>> => value
+const schemaFitsTurn = (value: Described<Static<typeof turnReport>>): TurnReport => value
+void turnFitsSchema
+void schemaFitsTurn
+
+/** What `natcheck schema turn` prints. */
+export const turnReportSchema: TSchema = turnReport

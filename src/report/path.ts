@@ -6,7 +6,7 @@ import type { FamilyReport, NatReport } from './nat-report.ts'
 
 export interface PathHop {
   readonly kind: 'host' | 'nat' | 'carrier-nat' | 'firewall' | 'internet' | 'stun' | 'turn'
-  /** `you`, `NAT`, `internet`, `TURN` … */
+  /** `you`, `NAT`, `internet`, `STUN/TURN` … */
   readonly name: string
   /** This machine's own, a NAT's public ones, a server's. */
   readonly addresses: readonly string[]
@@ -69,14 +69,16 @@ function serverHops(nat: NatReport, ice: IceReport, family: 4 | 6): readonly Pat
       ),
     )
   const turn = of(true)
-  const stun = of(false).filter((ip) => !turn.includes(ip))
+  const asStun = of(false)
+  const stun = asStun.filter((ip) => !turn.includes(ip))
+  const name = stun.length < asStun.length ? 'STUN/TURN' : 'TURN'
   if (turn.length + stun.length === 0) {
     const asked = nat.servers.filter(({ ok }) => ok).map(({ uri }) => uri.replace(/^\w+:/, ''))
     return asked.length > 0 ? [{ kind: 'stun', name: 'STUN', addresses: asked }] : []
   }
   return [
     ...(stun.length > 0 ? [{ kind: 'stun', name: 'STUN', addresses: stun } as const] : []),
-    ...(turn.length > 0 ? [{ kind: 'turn', name: 'TURN', addresses: turn } as const] : []),
+    ...(turn.length > 0 ? [{ kind: 'turn', name, addresses: turn } as const] : []),
   ]
 }
 

@@ -5,10 +5,3 @@ export const nullable = <T extends TSchema>(type: T): TUnion<[T, TNull]> => Type
 
 /** No other keys. */
 export const closed: { readonly additionalProperties: false } = { additionalProperties: false }
-
-/** A schema's type as it looks when nobody writes to it: what a report's own type is held against. */
-export type Frozen<T> = T extends readonly (infer Item)[]
-  ? readonly Frozen<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
-    : T

@@ -1,7 +1,8 @@
 /** The JSON Schema of the report. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
+import type { Described } from './described.ts'
 import type { NatReport } from './nat-report.ts'
-import { closed, type Frozen, nullable } from './schema-parts.ts'
+import { closed, nullable } from './schema-parts.ts'
 
 const text = Type.String()
 /** `192.0.2.1:3478` or `[2001:db8::1]:3478` */
@@ -269,10 +270,8 @@ const report = Type.Object(
   },
 )
 
-// The types of the report are written out where they are documented; here the compiler holds both to each other.
-type Described = Frozen<Static<typeof report>>
-const typeFitsSchema = (value: NatReport): Described => value
-const schemaFitsType = (value: Described): NatReport => value
+const typeFitsSchema = (value: NatReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): NatReport => value
 void typeFitsSchema
 void schemaFitsType
 

@@ -120,8 +120,8 @@ export function adviseOnSilence(families: readonly AnalysedFamily[]): Advice[] {
     return [{ code: 'no-address', message: 'No server has an address of the family asked for', fix: noAddress }]
   }
   const all = diagnoses.map(({ kind, at }) => {
-    const { words, fix } = explanations[kind]
-    return { code: kind, message: words(at), fix }
+    const explanation = explanations[kind]
+    return { code: kind, message: explanation.words(at), fix: explanation.fix }
   })
   return all.filter(({ message }, index) => all.findIndex((other) => other.message === message) === index)
 }

@@ -6,6 +6,7 @@ import { exitCodes } from '../../src/cli/io.ts'
 import { natBehavior, SeededRandom } from '../../src/lab/index.ts'
 import { gatherIce } from '../../src/probe/ice/index.ts'
 import { probeNat } from '../../src/probe/nat/index.ts'
+import { probeTurn } from '../../src/probe/turn/index.ts'
 import { startStunServer } from '../../src/relay/index.ts'
 import type { CheckupReport } from '../../src/report/index.ts'
 import { alice, IceLab } from '../probe/ice/lab.ts'
@@ -35,6 +36,7 @@ function worldOf({ client, clock }: IceLab): CheckupWorld {
     clock,
     probe: (options) => probeNat(ports, options),
     gather: (options) => gatherIce(ports, options),
+    probeTurn: (options) => probeTurn(ports, options),
     selfTest: () => Promise.reject(new Error('a server answers')),
     pause: (milliseconds) => clock.sleep(milliseconds),
   }
@@ -69,6 +71,9 @@ describe('at 50 ms of round trip', () => {
       'turn:50.0.9.9 (udp)',
     ])
     expect(report.verdict.kind).toBe('degraded')
+    // What there was time for behind the dead server.
+    expect(report.turn).toMatchObject([{ uri: 'turn:50.0.0.1', error: null, findings: [] }])
+    expect(report.turn[0]?.checks.filter(({ result }) => result === 'yes').length).toBeGreaterThan(5)
     expect(report.path.map(({ name, addresses }) => [name, ...addresses])).toEqual([
       ['you', '192.168.1.10'],
       ['NAT', '80.0.0.1'],

@@ -11,6 +11,7 @@ import { runCli } from '../../src/cli/program.ts'
 import { NatcheckError } from '../../src/core/index.ts'
 import type { IceObservations } from '../../src/probe/ice/index.ts'
 import type { FamilyObservations } from '../../src/probe/nat/index.ts'
+import type { TurnObservations, TurnOptions } from '../../src/probe/turn/index.ts'
 import type { CheckupReport } from '../../src/report/index.ts'
 import { checkupReportSchema } from '../../src/report/checkup-schema.ts'
 import { attempt, failing, observed } from '../report/ice-observed.ts'
@@ -29,8 +30,19 @@ const lookupFailed = observed({
 })
 const deadRelay = observed({ attempts: [failing({ code: 'no-answer' })], candidates: [], reachability: [] })
 
+const lookedInto: TurnObservations = {
+  uri: 'turn:198.51.100.10',
+  transports: [],
+  subject: null,
+  checks: [{ id: 'forbidden-peers', result: 'no', detail: 'it relays to 127.0.0.1', facts: {} }],
+  allocations: 7,
+  endedAtMs: 900,
+  ended: 'complete',
+}
+
 interface World extends CheckupWorld {
   readonly asked: Parameters<CheckupWorld['probe']>[0][]
+  readonly looked: TurnOptions[]
   readonly gathered: Parameters<IceWorld['gather']>[0][]
   readonly pauses: number[]
   selfTests: number
@@ -43,6 +55,11 @@ function worldOf(
 ): World {
   const world: World = Object.assign(fakeWorld(nat), {
     gathered: [],
+    looked: [],
+    probeTurn: (options: TurnOptions) => {
+      world.looked.push(options)
+      return Promise.resolve(lookedInto)
+    },
     pauses: [],
     gather: (options: Parameters<IceWorld['gather']>[0]) => {
       world.gathered.push(options)
@@ -146,6 +163,30 @@ describe('what is asked', () => {
     const { world } = await run({ family: '6', timeout: '700' })
     expect(world.asked[0]).toMatchObject({ families: [6], timeoutMs: 700 })
     expect(world.gathered[0]).toMatchObject({ families: [6], timeoutMs: 700 })
+  })
+})
+
+describe('the look into relays', () => {
+  const io = (): FakeIo => Object.assign(new FakeIo(), { env: { P: 'secret' } })
+  const relayed = { server: ['turn:198.51.100.10', 'turns:198.51.100.10'], username: 'u', credentialEnv: 'P' }
+
+  test('asks each host once, in the ways that work, and tells what is wrong of it', async () => {
+    const { code, world, io: out } = await run({ ...relayed, json: true }, undefined, io())
+    expect(world.looked.map(({ uri, candidates }) => [uri, candidates.length])).toEqual([['turn:198.51.100.10', 1]])
+    expect(world.looked[0]?.timeoutMs).toBeLessThan(3000)
+    expect(reportOf(out).findings[0]).toMatchObject({
+      severity: 'error',
+      code: 'forbidden-peers',
+      subject: 'turn:198.51.100.10',
+      message: 'own network is shut: it relays to 127.0.0.1',
+    })
+    expect(code).toBe(exitCodes.failed)
+    expect(Check(checkupReportSchema, reportOf(out))).toBe(true)
+  })
+
+  test('leaves out servers that gave no relay, and a check that has no time left', async () => {
+    expect((await run(relayed, worldOf([home], deadRelay), io())).world.looked).toEqual([])
+    expect((await run({ ...relayed, timeout: '500' }, undefined, io())).world.looked).toEqual([])
   })
 })
 
@@ -315,6 +356,22 @@ describe('interrupted', () => {
   })
 })
 
+test('--watch prints at length only what is news', async () => {
+  const io = new FakeIo()
+  const seen = [observed(), observed(), deadRelay]
+  const world = worldOf(
+    [home],
+    () => Promise.resolve(seen.shift() ?? deadRelay),
+    async ({ pauses }) => {
+      if (pauses.length === 3) io.interrupt()
+    },
+  )
+  await run({ ...named, watch: true }, world, io)
+  const rounds = io.stdout.split(/^\d{4}-\d\d-\d\dT.*Z\n/m).slice(1)
+  expect(rounds.map((text) => text.includes('Servers\n'))).toEqual([true, false, true])
+  expect(rounds[1]).toMatch(/^✓ Direct connections/)
+})
+
 describe('--save', () => {
   test('what was measured is printed all the same when it fails', async () => {
     const { code, io } = await run({ ...named, json: true, save: '/nonexistent/x' })
@@ -340,6 +397,7 @@ describe('the command line', () => {
     [['--json', '--family', '5'], 'checkup'],
     [['doctor', '--json', '--family', '5'], 'checkup'],
     [['--jsonl', '--fail-on', 'x'], 'checkup'],
+    [['--reporter', 'json', '--fail-on', 'x'], 'checkup'],
     [['nat', '--json', '--family', '5'], 'nat'],
     [['ice', '--json', '--family', '5'], 'ice'],
     [['config', '--json', '--config', '/nonexistent'], 'config'],

@@ -1,9 +1,10 @@
 /** The check-up as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 
 const examples = `Examples:
   natcheck                                    check this network
-  natcheck --ice-servers servers.json         with what your web application uses
+  natcheck --ice-servers servers.json         with what your web app uses
   TURN_PASSWORD=... natcheck --server turn:turn.example.org \\
     --username alice --credential-env TURN_PASSWORD
   natcheck --expect srflx,relay/tls --fail-on 'rtt>150'    in a script
@@ -12,8 +13,9 @@ const examples = `Examples:
 
 const notes = `
 Measures the NAT (natcheck nat) and gathers and proves candidates (natcheck ice)
-  at the same time, in about three seconds, and ends in one verdict, with what
-  to change below it: ✗ broken, ! amiss, – good to know.
+  at the same time, looks into the TURN servers that work (natcheck turn) as far
+  as three seconds allow, and ends in one verdict, with what to change below it:
+  ✗ broken, ! amiss, – good to know.
 
 Servers are stun:, stuns:, turn: and turns: URIs. The NAT is measured with those
   that are asked over UDP. Without any, public STUN servers are asked.
@@ -21,7 +23,8 @@ Credentials: --username with --credential-env or --credential-stdin for all
   --server URIs, or in the --ice-servers file. They are never printed.
 
 What leaves this machine is what natcheck nat --help says of it, and packets to
-  the servers and through their relays, back to this machine.
+  the servers and through their relays, back to this machine. TURN servers are
+  asked for a few allocations and for what they should refuse.
 
 --expect takes a list of: host, srflx, relay, relay/udp, relay/tcp, relay/tls,
   ipv4, ipv6, proven. What is missing ends in exit code 1.
@@ -41,8 +44,6 @@ Exit code:
   0 checked    1 an expectation failed; without any, a server that was named
   2 usage      3 could not measure     130 interrupted
 `
-
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
 
 /** Adds the sub-command; `run` gets the flags that were given, and nothing for those that weren't. */
 export function addCheckupCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
@@ -64,10 +65,6 @@ export function addCheckupCommand(program: Command, run: (flags: Record<string, 
       await run(givenFlags(command))
     })
 }
-
-/** Only what was given. */
-export const givenFlags = (command: Command): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli'))
 
 /** The flags that are settings of the check-up. */
 export const addCheckFlags = (command: Command): Command =>

@@ -1,18 +1,21 @@
-/** The two measurements of the check-up, side by side. */
+/** The measurements of the check-up: the NAT beside the candidates, and then a look into the relays. */
 import { elapsed, NatcheckError } from '../../core/index.ts'
 import type { IceObservations, IceProgress } from '../../probe/ice/index.ts'
 import type { NatProgress } from '../../probe/nat/index.ts'
+import type { TurnObservations } from '../../probe/turn/index.ts'
 import { bounded } from '../bounded.ts'
 import type { CliIo } from '../io.ts'
 import type { RunRecord } from '../nat/conclude.ts'
 import { LiveLine } from '../nat/live.ts'
 import { measureNat } from '../nat/measure.ts'
 import type { CheckupSettings } from './settings.ts'
+import { lookIntoRelays } from './turn.ts'
 import type { CheckupWorld } from './world.ts'
 
 export interface Measured {
   readonly nat: RunRecord
   readonly ice: IceObservations
+  readonly turn: readonly TurnObservations[]
   readonly durationMs: number
 }
 
@@ -41,12 +44,17 @@ export async function measure(
     onEvent(asEvent('nat', progress))
   }
   try {
-    const [nat, ice] = await Promise.all([
+    const elapsedMs = (): number => Math.round(elapsed(began, world.clock.now()))
+    const gatherAndLook = async (): Promise<Pick<Measured, 'ice' | 'turn'>> => {
+      const ice = await gather(settings, world, following(abort.signal), (event) => onEvent(asEvent('ice', event)))
+      return { ice, turn: await lookIntoRelays(settings.ice, ice, elapsedMs(), world, following(abort.signal)) }
+    }
+    const [nat, rest] = await Promise.all([
       measureNatPart(settings, world, following(abort.signal), tellNat),
-      gather(settings, world, following(abort.signal), (progress) => onEvent(asEvent('ice', progress))),
+      gatherAndLook(),
     ])
-    const durationMs = Math.round(elapsed(began, world.clock.now()))
-    return { nat: { startedAt, ...nat, interrupted: signal.aborted, redacted: false }, ice, durationMs }
+    const record = { startedAt, ...nat, interrupted: signal.aborted, redacted: false }
+    return { nat: record, ...rest, durationMs: elapsedMs() }
   } catch (error) {
     if (!signal.aborted) throw error
     throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })

@@ -4,12 +4,15 @@ import {
   buildCheckup,
   buildIceReport,
   buildReport,
+  buildTurnReport,
   type CheckupReport,
   Redactor,
+  redactIce,
   renderCheckup,
   renderGithub,
   renderJunit,
   renderMarkdown,
+  renderVerdict,
 } from '../../report/index.ts'
 import { checkSources } from '../check-file.ts'
 import { colorLevel } from '../color.ts'
@@ -39,10 +42,10 @@ export async function checkupCommand(flags: Flags, io: CliIo, given?: CheckupWor
   const interruption = new AbortController()
   const stopListening = io.onInterrupt(() => interruption.abort())
   const { signal } = interruption
-  const round = new Round(flags, io, settings, reporter)
+  const checkup = new Checkup(flags, io, settings, reporter)
   try {
     for (;;) {
-      const exitCode = await round.run(world, interruption)
+      const exitCode = await checkup.run(world, interruption)
       if (flags['watch'] !== true || signal.aborted) return exitCode
       await world.pause(watchMs, signal)
       if (signal.aborted) return exitCodes.interrupted
@@ -66,13 +69,15 @@ function readReporter(flags: Flags): Reporter {
   return reporter
 }
 
-/** One check-up; with --watch there are several. */
-class Round {
+/** Prints one check-up; with --watch several. */
+class Checkup {
   readonly #flags: Flags
   readonly #io: CliIo
   readonly #settings: CheckupSettings
   readonly #reporter: Reporter
   readonly #redactor: Redactor | undefined
+  /** What the last round of --watch found: only news is printed at length. */
+  #found = ''
 
   constructor(flags: Flags, io: CliIo, settings: CheckupSettings, reporter: Reporter) {
     this.#flags = flags
@@ -98,7 +103,7 @@ class Round {
     return await this.#finish(this.#conclude(measured))
   }
 
-  #conclude({ nat, ice, durationMs }: Measured): CheckupReport {
+  #conclude({ nat, ice, turn, durationMs }: Measured): CheckupReport {
     const redactor = this.#redactor
     const { failOn } = this.#settings
     const { expect, serversFrom } = this.#settings.ice
@@ -107,8 +112,11 @@ class Round {
     const natReport = this.#settings.nat
       ? concludeNat(nat, [], redactor)
       : buildReport({ startedAt, families: [], redacted })
-    const iceReport = buildIceReport({ startedAt, observations: redactor?.value(ice) ?? ice, redacted })
-    return buildCheckup(natReport, iceReport, { serversFrom, durationMs, expect, failOn })
+    const iceReport = buildIceReport({ startedAt, observations: redactor ? redactIce(ice, redactor) : ice, redacted })
+    const turnReports = turn.map((each) =>
+      buildTurnReport({ startedAt, observations: redactor?.value(each) ?? each, redacted }),
+    )
+    return buildCheckup(natReport, iceReport, turnReports, { serversFrom, durationMs, expect, failOn })
   }
 
   async #finish(concluded: CheckupReport): Promise<ExitCode> {
@@ -134,20 +142,30 @@ class Round {
         return renderGithub(report)
       case 'markdown':
         return renderMarkdown(report)
-      case 'text': {
-        const level = colorLevel(this.#flags['color'] as boolean | undefined, this.#io)
-        const style = { level, width: Math.min(80, this.#io.columns ?? 80) }
-        return renderCheckup(report, style, { verbose: this.#flags['verbose'] === true })
-      }
+      case 'text':
+        return this.#words(report)
     }
   }
 
-  #exitCode({ ice, failed, error, serversFrom, expectations }: CheckupReport): ExitCode {
+  #words(report: CheckupReport): string {
+    const level = colorLevel(this.#flags['color'] as boolean | undefined, this.#io)
+    const style = { level, width: Math.min(80, this.#io.columns ?? 80) }
+    const words = (): string => renderCheckup(report, style, { verbose: this.#flags['verbose'] === true })
+    if (this.#flags['watch'] !== true) return words()
+    const { verdict, findings, failed, startedAt } = report
+    const found = JSON.stringify([verdict, findings, failed])
+    const isNews = found !== this.#found
+    this.#found = found
+    return `${startedAt}\n${isNews ? words() : renderVerdict(report, style)}\n`
+  }
+
+  #exitCode({ ice, turn, failed, error, serversFrom, expectations }: CheckupReport): ExitCode {
     if (error?.code === 'CANCELLED') return exitCodes.interrupted
     if (failed.length > 0) return exitCodes.failed
     if (error) return exitCodes.unmeasured
     // Whoever says what has to work accepts that the rest may not.
     const isStrict = serversFrom === 'configured' && expectations.length === 0
-    return isStrict && ice.findings.some(({ severity }) => severity === 'error') ? exitCodes.failed : exitCodes.ok
+    const isBroken = [ice, ...turn].some(({ findings }) => findings.some(({ severity }) => severity === 'error'))
+    return isStrict && isBroken ? exitCodes.failed : exitCodes.ok
   }
 }

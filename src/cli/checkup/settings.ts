@@ -1,4 +1,5 @@
 /** The settings of the check-up: those of `natcheck ice`, and what of them the NAT is measured with. */
+import { nearest } from '../../core/index.ts'
 import { conditionWords, isCondition } from '../../report/index.ts'
 import { uriProtocol } from '../../wire/uri.ts'
 import { type IceSettings, iceSettingsFrom } from '../ice/settings.ts'
@@ -6,7 +7,6 @@ import { type CliIo, usage } from '../io.ts'
 import { publicServers } from '../nat/public-servers.ts'
 import { type NatSettings, readNatOptions } from '../nat/settings.ts'
 import type { Sources } from '../sources.ts'
-import { nearest } from '../suggest.ts'
 import { parseServerUri } from '../../wire/uri.ts'
 
 export interface CheckupSettings {

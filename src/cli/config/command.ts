@@ -1,6 +1,7 @@
 /** `natcheck config` as commander sees it. */
 import type { Command } from 'commander'
-import { addCheckFlags, givenFlags } from '../checkup/command.ts'
+import { addCheckFlags } from '../checkup/command.ts'
+import { givenFlags } from '../flags.ts'
 
 const examples = `Examples:
   natcheck config

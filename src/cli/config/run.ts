@@ -35,6 +35,16 @@ export interface ShownServer {
   readonly hasCredential: boolean
 }
 
+/** The document where not even the settings file could be read. */
+export const configError = (error: ReportError): ConfigReport => ({
+  schemaVersion: 1,
+  command: 'config',
+  file: null,
+  settings: [],
+  servers: null,
+  error,
+})
+
 /** Rejects with BAD_FILE for a settings file that can't be read; what else is wrong is in the document. */
 export async function configCommand(flags: Readonly<Record<string, unknown>>, io: CliIo): Promise<ExitCode> {
   const from = checkSources(flags, io)

@@ -1,10 +1,11 @@
 /** `natcheck ice` as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 
 const examples = `Examples:
-  natcheck ice                                  candidates with public STUN servers
-  natcheck ice --ice-servers servers.json       what your web application uses
-  pbpaste | natcheck ice --ice-servers -        the same, from the clipboard
+  natcheck ice                              with public STUN servers
+  natcheck ice --ice-servers servers.json   with what your web application uses
+  pbpaste | natcheck ice --ice-servers -    the same, from the clipboard
   TURN_PASSWORD=... natcheck ice --server turn:turn.example.org \\
     --username alice --credential-env TURN_PASSWORD
   natcheck ice --policy relay --expect relay/udp,relay/tls   in a script
@@ -21,7 +22,8 @@ Credentials: --username with --credential-env or --credential-stdin for all
 What is proven: a server-reflexive address by a packet that comes back to it, a
   relayed one by data echoed through it both ways, by Send/Data and by
   ChannelData. Without --server, --ice-servers and a setting, three public STUN
-  servers are asked, and nothing else is contacted.
+  servers are asked, and nothing else is contacted. A server that is silent over
+  UDP is tried by TCP on the same port, which tells whether UDP is blocked.
 
 --expect takes a list of: host, srflx, relay, relay/udp, relay/tcp, relay/tls,
   ipv4, ipv6, proven. What is missing ends in exit code 1.
@@ -35,8 +37,6 @@ Exit code:
   0 gathered       1 --expect was not met; without it, a server failed
   2 usage          3 could not measure     130 interrupted
 `
-
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
 
 /** Adds the sub-command; `run` gets the flags that were given, and nothing for those that weren't. */
 export function addIceCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
@@ -67,7 +67,6 @@ export function addIceCommand(program: Command, run: (flags: Record<string, unkn
     .addHelpText('before', examples)
     .addHelpText('after', notes)
     .action(async (_options: unknown, command: Command) => {
-      const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
-      await run(Object.fromEntries(given))
+      await run(givenFlags(command))
     })
 }

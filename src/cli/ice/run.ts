@@ -1,10 +1,10 @@
 /** `natcheck ice`: gathers, prints candidates as they come, proves them, and says how it ended. */
 import { resolve } from 'node:path'
-import { NatcheckError } from '../../core/index.ts'
-import type { IceObservations, IceProgress } from '../../probe/ice/index.ts'
+import type { CauseCode, IceObservations, IceProgress } from '../../probe/ice/index.ts'
 import {
   buildIceReport,
   type IceReport,
+  redactIce,
   Redactor,
   renderCandidate,
   renderIce,
@@ -106,7 +106,8 @@ class Round {
 
   async #finish(startedAt: string, raw: IceObservations): Promise<ExitCode> {
     const redacted = this.#redactor !== undefined
-    const report = buildIceReport({ startedAt, observations: this.#redactor?.value(raw) ?? raw, redacted })
+    const observations = this.#redactor ? redactIce(raw, this.#redactor) : raw
+    const report = buildIceReport({ startedAt, observations, redacted })
     const concluded = { ...report, failed: unmetExpectations(report, this.#settings.expect) }
     const path = this.#flags['save']
     const unsaved = typeof path === 'string' ? saveReport(concluded, resolve(this.#io.cwd, path)) : null
@@ -122,13 +123,16 @@ class Round {
     return renderIce(report, this.#style, { verbose: this.#flags['verbose'] === true })
   }
 
-  /** Servers that nobody chose and that can't be reached say nothing about anybody's configuration. */
-  #unmeasured({ verdict }: IceReport): IceReport['error'] {
+  /** That nothing at all comes back from servers that nobody chose measures nothing; that a firewall blocks them does. */
+  #unmeasured({ servers, verdict }: IceReport): IceReport['error'] {
     if (this.#settings.serversFrom === 'configured' || verdict.kind !== 'nothing') return null
-    const { message, fix, code } = new NatcheckError('UNREACHABLE', 'none of the public STUN servers answers', {
+    const silent: readonly CauseCode[] = ['no-answer', 'no-route', 'dns-failed', 'unknown-host', 'cancelled']
+    if (servers.some(({ causes }) => causes.some(({ code }) => !silent.includes(code)))) return null
+    return {
+      code: 'UNREACHABLE',
+      message: 'none of the public STUN servers answers',
       fix: 'check the network, or name your own with --server',
-    })
-    return { code, message, fix: fix ?? null }
+    }
   }
 
   #exitCode({ findings, failed, error }: IceReport): ExitCode {

@@ -26,6 +26,9 @@ export type ReadStdin = () => Promise<string>
 export async function readServers(from: Sources, readStdin: ReadStdin): Promise<ChosenServers> {
   const uris = (from.get('server', values.readList) ?? []).map((text) => parseServerUri(text))
   const listed = from.get('iceServers', (value, where) => ({ value, where }))
+  if (listed?.value === '-' && from.get('credentialStdin', values.readBoolean)) {
+    throw usage('stdin holds either the servers or the password', 'give the password with --credential-env')
+  }
   const asked = uris.filter(isTurn)
   const credential = await readCredential(from, asked, readStdin)
   const own = uris.map((uri): IceServer => ({ uri, ...(isTurn(uri) ? credential : none) }))
@@ -42,13 +45,17 @@ const none = { username: undefined, credential: undefined } as const
 
 const isTurn = ({ scheme }: ServerUri): boolean => scheme === 'turn' || scheme === 'turns'
 
-interface Credential {
+export interface Credential {
   readonly username: string | undefined
   readonly credential: string | undefined
 }
 
 /** RFC 8656 §5: nearly every server demands them, so that forgetting them is said before anything is sent. */
-async function readCredential(from: Sources, asked: readonly ServerUri[], readStdin: ReadStdin): Promise<Credential> {
+export async function readCredential(
+  from: Sources,
+  asked: readonly ServerUri[],
+  readStdin: ReadStdin,
+): Promise<Credential> {
   const username = from.get('username', (value) => String(value))
   const variable = from.get('credentialEnv', (value) => String(value))
   const fromStdin = from.get('credentialStdin', values.readBoolean) ?? false
@@ -79,19 +86,17 @@ function firstLine(text: string): string {
 }
 
 /** Inline in the settings file, or a file's name. */
-async function readListed(
+export async function readListed(
   from: Sources,
   { value, where }: { readonly value: unknown; readonly where: string },
   readStdin: ReadStdin,
 ): Promise<readonly IceServer[]> {
   if (typeof value !== 'string') return readIceServers(value)
-  if (value === '-' && from.isFlag('credentialStdin')) {
-    throw usage('stdin holds either the servers or the password', 'give the password with --credential-env')
-  }
   const path = value === '-' ? 'stdin' : value
   const text = value === '-' ? await readStdin() : readFile(from.path('iceServers') ?? value, value, where)
+  const parsed = await parse(text, path)
   try {
-    return readIceServers(await parse(text, path))
+    return readIceServers(parsed)
   } catch (error) {
     if (!(error instanceof NatcheckError)) throw error
     throw new NatcheckError(error.code, `${path}: ${error.message}`, { fix: error.fix })

@@ -55,7 +55,8 @@ export async function iceSettingsFrom(from: Sources, readStdin: CliIo['readStdin
   }
 }
 
-function readCa(path: string | undefined): string | undefined {
+/** PEM; undefined where none was named. Throws BAD_FILE. */
+export function readCa(path: string | undefined): string | undefined {
   if (path === undefined) return undefined
   try {
     const pem = readFileSync(path, 'utf8')

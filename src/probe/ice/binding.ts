@@ -1,6 +1,7 @@
 /** Server-reflexive candidates: Binding requests from each host socket, and one whose fate tells why there is no answer. */
 import {
   after,
+  type Cancel,
   type Clock,
   formatAddress,
   type IpAddress,
@@ -21,7 +22,7 @@ import {
 import { causeOfBinding, causeOfError } from './causes.ts'
 import { describeTls, noteConnected, noteTls, problemWords } from './connecting.ts'
 import { contextOf, type HostSocket, patientTiming, socketAt, socketsFor } from './hosts.ts'
-import type { IceOptions, IcePorts } from './options.ts'
+import { type IceOptions, type IcePorts, ownSignal } from './options.ts'
 import { type Recorder, round } from './recorder.ts'
 import { defaultPatienceMs, patienceLeft, type Target } from './targets.ts'
 
@@ -119,6 +120,8 @@ function note(
 export interface ReflexiveSearch {
   /** Whoever answered instead of the server that was asked. */
   stray(): TransportAddress | undefined
+  /** The server's port has answered a Binding request. */
+  answered(): boolean
   /** The server's port has sent what is no STUN answer. */
   foreign(): boolean
   /** Waits for the answer to the socket of `primary`, the address that the server is known to answer, and for others briefly. */
@@ -140,7 +143,8 @@ export function searchReflexive(
   const ask = async (socket: HostSocket): Promise<void> => {
     const timeoutMs = options.patienceMs ?? defaultPatienceMs
     const stop = socket.listen((bytes, from) => (foreign ||= sameAddress(from, to) && isForeign(bytes)))
-    const outcome = await socket.client(to).request({ method: Method.binding, timeoutMs, signal: options.signal })
+    const signal = ownSignal(options.signal)
+    const outcome = await socket.client(to).request({ method: Method.binding, timeoutMs, signal })
     stop()
     stray ??= outcome.strays[0]?.from
     const mapped = outcome.kind === 'success' ? mappedOf(outcome.message) : undefined
@@ -157,10 +161,12 @@ export function searchReflexive(
   const asked = new Map(socketsFor(sockets, to).map((socket) => [socket, ask(socket)] as const))
   return {
     stray: () => stray,
+    answered: () => sockets.some((socket) => socket.mapped.has(formatAddress(to))),
     foreign: () => foreign,
     async collect(primary) {
       const socket = primary === undefined ? undefined : socketAt(sockets, primary)
-      if (socket) await atMost(clock, repeatedMs, [asked.get(socket)])
+      const first = socket && asked.get(socket)
+      if (first) await atMost(clock, repeatedMs, [first])
       await atMost(clock, stragglerMs, [...asked.values()])
       over = true
       return found
@@ -175,12 +181,11 @@ function isForeign(bytes: Uint8Array): boolean {
 }
 
 /** Waits for all of them, but no longer than this. */
-async function atMost(clock: Clock, milliseconds: number, all: readonly (Promise<void> | undefined)[]): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const cancel = clock.schedule(after(clock.now(), milliseconds), resolve)
-    void Promise.all(all).then(() => {
-      cancel()
-      resolve()
-    })
+async function atMost(clock: Clock, milliseconds: number, all: readonly Promise<void>[]): Promise<void> {
+  let cancel: Cancel | undefined
+  const patience = new Promise<void>((resolve) => {
+    cancel = clock.schedule(after(clock.now(), milliseconds), resolve)
   })
+  await Promise.race([Promise.all(all), patience])
+  cancel?.()
 }

@@ -16,8 +16,9 @@ export class Payloads {
     this.#token = random.bytes(tokenBytes)
   }
 
-  make(sequence: number): Uint8Array {
-    const bytes = new Uint8Array(payloadBytes)
+  /** `length` counts all bytes; what a number needs is the least. */
+  make(sequence: number, length: number = payloadBytes): Uint8Array {
+    const bytes = new Uint8Array(Math.max(length, payloadBytes))
     bytes[0] = payloadMark
     bytes.set(this.#token, 1)
     new DataView(bytes.buffer).setUint32(1 + tokenBytes, sequence)
@@ -26,7 +27,7 @@ export class Payloads {
 
   /** The number of a packet of ours; undefined: it is somebody else's. */
   read(bytes: Uint8Array): number | undefined {
-    if (bytes.length !== payloadBytes || bytes[0] !== payloadMark) return undefined
+    if (bytes.length < payloadBytes || bytes[0] !== payloadMark) return undefined
     if (!this.#token.every((byte, index) => bytes[1 + index] === byte)) return undefined
     return new DataView(bytes.buffer, bytes.byteOffset).getUint32(1 + tokenBytes)
   }
@@ -112,7 +113,8 @@ export function summarize(
   }
 }
 
-function median(values: readonly number[]): number | null {
+/** null: there are none. */
+export function median(values: readonly number[]): number | null {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? null
 }

@@ -133,6 +133,8 @@ export interface TurnContext {
   readonly now: WallTime
   /** Whoever answered instead of it. */
   readonly stray?: TransportAddress | undefined
+  /** The same port answers Binding requests: it is there, and a STUN server. */
+  readonly answersBinding?: boolean | undefined
   /** It sends what is no STUN. */
   readonly foreign?: boolean | undefined
   /** It has asked who we are: it knows Allocate. */
@@ -150,6 +152,8 @@ export function causeOfTurn(failure: TurnFailure, context: TurnContext): Cause {
   if (led) return cause('redirect', stage, { to: redirectedTo })
   switch (failure.cause) {
     case 'timeout':
+      // coturn 4.6 with stun-only leaves Allocate unanswered.
+      if (context.answersBinding && !context.challenged) return cause('not-turn', 'allocate')
       return stage === 'connect'
         ? cause('connect-timeout', stage)
         : silence(stage, context.stray, context.foreign === true)
@@ -226,30 +230,35 @@ export function causeOfRelayed(relayed: TransportAddress, server: IpAddress): Ca
  * Silence of one port says nothing; silence beside answers from the same address over another transport is a block. An
  * attempt that reached the server is one that got any answer.
  */
-export function concludeBlocks(
-  attempts: readonly AttemptObservation[],
-  open: ReadonlyMap<string, string>,
-): AttemptObservation[] {
-  return attempts.map((attempt) => ({
+export function concludeBlocks(attempts: readonly AttemptObservation[], controls: Controls): AttemptObservation[] {
+  return attempts.map((attempt, index) => ({
     ...attempt,
-    causes: attempt.causes.map((each) =>
-      isSilence(attempt, each) ? { ...each, ...blockedBeside(attempt, attempts, open) } : each,
-    ),
+    causes: attempt.causes.map((each) => {
+      if (each.code === 'no-answer' && controls.answersBinding.has(index)) return cause('not-turn', 'allocate')
+      return isSilence(attempt, each) ? { ...each, ...blockedBeside(attempt, attempts, controls.open) } : each
+    }),
   }))
+}
+
+/** What was tried beside attempts that were silent. */
+export interface Controls {
+  /** What a connection got through to, by the address of the attempt. */
+  readonly open: ReadonlyMap<string, string>
+  /** The attempts whose server answered Binding over the same transport, and no Allocate. */
+  readonly answersBinding: ReadonlySet<number>
 }
 
 /**
  * Nothing at all came back from the port, or an ICMP error instead: a stream that connected and then is silent was let
  * through.
  */
-export const isSilence = ({ transport, rttMs }: AttemptObservation, { code }: Cause): boolean =>
+const isSilence = ({ transport, rttMs }: AttemptObservation, { code }: Cause): boolean =>
   rttMs === null && ((code === 'no-answer' && transport === 'udp') || code === 'connect-timeout' || code === 'no-route')
 
 const ipOf = ({ address }: AttemptObservation): string => (address ?? '').replace(/:\d+$/, '')
 
 const portOf = ({ address }: AttemptObservation): string => /:(\d+)$/.exec(address ?? '')?.[1] ?? ''
 
-/** `open`: what a control connection got through to, by the address of the attempt that was silent. */
 function blockedBeside(
   attempt: AttemptObservation,
   all: readonly AttemptObservation[],

@@ -1,11 +1,12 @@
 /** Gathers candidates from all servers at once, proves each as soon as it is there, and hands over what was seen. */
-import { setMaxListeners } from 'node:events'
 import { after, type Cancel, formatAddress } from '../../core/index.ts'
+import { openStunConnection } from '../../proto/stun/index.ts'
+import { Method } from '../../wire/index.ts'
 import { askBinding, type Reflexive } from './binding.ts'
-import { concludeBlocks, isSilence } from './causes.ts'
+import { concludeBlocks } from './causes.ts'
 import { type HostSocket, openHosts } from './hosts.ts'
 import type { IceObservations } from './observations.ts'
-import type { IceOptions, IcePorts } from './options.ts'
+import { type IceOptions, type IcePorts, ownSignal } from './options.ts'
 import { proveReflexive } from './prove-reflexive.ts'
 import { proveRelay } from './prove-relay.ts'
 import { Recorder } from './recorder.ts'
@@ -24,8 +25,6 @@ export async function gatherIce(ports: IcePorts, options: IceOptions): Promise<I
   const deadline = new AbortController()
   const cancel = ports.clock.schedule(after(ports.clock.now(), options.timeoutMs), () => deadline.abort())
   const signal = options.signal ? AbortSignal.any([options.signal, deadline.signal]) : deadline.signal
-  // Each request listens to it, and there are many at once.
-  setMaxListeners(0, signal)
   const gathering = new Gathering(ports, { ...options, signal })
   try {
     return await gathering.run(options.signal)
@@ -43,6 +42,7 @@ class Gathering {
   readonly #proofs: Promise<void>[] = []
   /** What a control connection got through to, by the address of the attempt that was silent. */
   readonly #open = new Map<string, string>()
+  readonly #answersBinding = new Set<number>()
   readonly #timers: Cancel[] = []
   #sockets: HostSocket[] = []
 
@@ -67,7 +67,10 @@ class Gathering {
     }
     await Promise.race([work(), aborted])
     const observed = this.#recorder.observations(interruption?.aborted === true)
-    return { ...observed, attempts: concludeBlocks(observed.attempts, this.#open) }
+    return {
+      ...observed,
+      attempts: concludeBlocks(observed.attempts, { open: this.#open, answersBinding: this.#answersBinding }),
+    }
   }
 
   close(): void {
@@ -85,7 +88,8 @@ class Gathering {
     if (this.#recorder.over) return
     const { attempt } = target
     const control = this.#control(target)
-    const run = [this.#ports, this.#options, this.#recorder, target, this.#sockets] as const
+    const options = { ...this.#options, signal: ownSignal(this.#options.signal) }
+    const run = [this.#ports, options, this.#recorder, target, this.#sockets] as const
     if (attempt.scheme === 'stun' || attempt.scheme === 'stuns') {
       this.#prove(await askBinding(...run), undefined)
     } else {
@@ -93,40 +97,53 @@ class Gathering {
       if (relay) this.#relays.push(relay)
       this.#prove(reflexive, relay)
     }
-    if (attempt.causes.some((cause) => isSilence(attempt, cause))) await control.done
+    if (attempt.rttMs === null && attempt.causes.some(({ code }) => code === 'no-answer')) await control.done
     else control.cancel()
     this.#recorder.settle(attempt)
   }
 
-  /** A TCP connection to a server that is silent over UDP: where it opens, UDP is what is blocked. */
-  #control({ attempt, to }: Target): { readonly done: Promise<void>; readonly cancel: Cancel } {
-    const { clock, network } = this.#ports
-    if (attempt.transport !== 'udp') return { done: Promise.resolve(), cancel: () => undefined }
-    const connect = async (): Promise<void> => {
-      if (this.#recorder.over) return
-      try {
-        const nobody = { onData: () => undefined, onClose: () => undefined }
-        const connection = await network.connectStream({ to, timeoutMs: controlMs }, nobody)
-        connection.close()
-        this.#open.set(formatAddress(to), `TCP ${to.port}`)
-      } catch {
-        // Silence or refusal: it shows nothing about UDP.
-      }
+  /** What else the silent server does: over UDP, whether TCP gets there; over streams, whether it answers Binding. */
+  #control(target: Target): { readonly done: Promise<void>; readonly cancel: Cancel } {
+    const { clock } = this.#ports
+    const look = async (): Promise<void> => {
+      if (this.#recorder.over || target.attempt.running?.stage === 'connect') return
+      // Silence or refusal: it shows nothing.
+      await (target.attempt.transport === 'udp' ? this.#tryTcp(target) : this.#tryBinding(target)).catch(
+        () => undefined,
+      )
     }
     let cancel: Cancel = () => undefined
     const done = new Promise<void>((resolve) => {
-      cancel = clock.schedule(after(clock.now(), silenceMs), () => void connect().then(resolve))
+      cancel = clock.schedule(after(clock.now(), silenceMs), () => void look().finally(resolve))
     })
     this.#timers.push(cancel)
     return { done, cancel }
   }
 
+  async #tryTcp({ to }: Target): Promise<void> {
+    const nobody = { onData: () => undefined, onClose: () => undefined }
+    const connection = await this.#ports.network.connectStream({ to, timeoutMs: controlMs }, nobody)
+    connection.close()
+    this.#open.set(formatAddress(to), `TCP ${to.port}`)
+  }
+
+  async #tryBinding({ attempt, to, serverName }: Target): Promise<void> {
+    const { ca, signal } = this.#options
+    const protocol = attempt.transport
+    const options = { to, protocol, serverName, ca, connectTimeoutMs: controlMs }
+    const connection = await openStunConnection(this.#ports, options)
+    const request = { method: Method.binding, timeoutMs: controlMs / 2, signal: ownSignal(signal) }
+    const { kind } = await connection.client.request(request)
+    connection.close()
+    if (kind === 'success') this.#answersBinding.add(attempt.index)
+  }
+
   #prove(reflexive: readonly Reflexive[], relay: Relay | undefined): void {
     if (this.#options.prove === false) return
-    const { policy } = this.#options
-    for (const each of policy === 'all' ? reflexive : []) {
-      this.#proofs.push(proveReflexive(this.#ports, this.#options, this.#recorder, each))
+    const options = { ...this.#options, signal: ownSignal(this.#options.signal) }
+    for (const each of options.policy === 'all' ? reflexive : []) {
+      this.#proofs.push(proveReflexive(this.#ports, options, this.#recorder, each))
     }
-    if (relay) this.#proofs.push(proveRelay(this.#ports, this.#options, this.#recorder, relay, this.#sockets))
+    if (relay) this.#proofs.push(proveRelay(this.#ports, options, this.#recorder, relay, this.#sockets))
   }
 }

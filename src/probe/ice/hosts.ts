@@ -10,6 +10,7 @@ import {
 } from '../../core/index.ts'
 import { localPreferences, onlyLocalPreference, type TcpType, tcpLocalPreference } from '../../proto/ice/index.ts'
 import { RttEstimator, StunClient } from '../../proto/stun/index.ts'
+import { decodeMessage } from '../../wire/index.ts'
 import { type HostAddress, hostAddresses } from './interfaces.ts'
 import type { IceOptions, IcePorts } from './options.ts'
 import type { CandidateContext, Recorder } from './recorder.ts'
@@ -105,7 +106,10 @@ export class HostSocket {
   }
 
   #hear(bytes: Uint8Array, from: TransportAddress): void {
-    for (const client of this.#clients.values()) if (client.receiveDatagram(bytes, from)) return
+    const decoded = decodeMessage(bytes)
+    // Requests are never answers: an echo service sends our own back, transaction id and all.
+    const isAnswer = decoded.ok && decoded.value.class !== 'request'
+    for (const client of this.#clients.values()) if (isAnswer && client.receive(decoded.value, from)) return
     for (const listener of this.#listeners) listener(bytes, from)
   }
 }

@@ -30,6 +30,13 @@ export interface IceOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** A signal for one of many that listen: Node warns of a leak where more than ten listen to the same. */
+export function ownSignal(signal: AbortSignal): AbortSignal
+export function ownSignal(signal: AbortSignal | undefined): AbortSignal | undefined
+export function ownSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  return signal && AbortSignal.any([signal])
+}
+
 export type IceProgress =
   | { readonly kind: 'candidate'; readonly candidate: CandidateObservation }
   /** `attempt` is the index that candidates name. */

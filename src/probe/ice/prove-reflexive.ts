@@ -3,7 +3,7 @@ import { formatAddress, sameAddress } from '../../core/index.ts'
 import { Method } from '../../wire/index.ts'
 import { mappedOf, type Reflexive } from './binding.ts'
 import { Burst, defaultBurst, echoWaitMs, summarize } from './burst.ts'
-import type { IceOptions, IcePorts } from './options.ts'
+import { type IceOptions, type IcePorts, ownSignal } from './options.ts'
 import type { Recorder } from './recorder.ts'
 
 /** Tells what a burst of Binding requests shows; an answer that names another address is none from this one. */
@@ -18,7 +18,11 @@ export async function proveReflexive(
   const client = socket.client(server, 'single')
   let moved: string | undefined
   const ask = async (sequence: number): Promise<void> => {
-    const request = { method: Method.binding, timeoutMs: packets * spacingMs + waitMs, signal: options.signal }
+    const request = {
+      method: Method.binding,
+      timeoutMs: packets * spacingMs + waitMs,
+      signal: ownSignal(options.signal),
+    }
     const outcome = await client.request(request)
     const seen = outcome.kind === 'success' ? mappedOf(outcome.message) : undefined
     if (seen && sameAddress(seen, mapped)) burst.echoed(sequence)

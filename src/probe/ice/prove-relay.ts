@@ -7,7 +7,7 @@ import type { DataVia, TurnFailure } from '../../proto/turn-client/index.ts'
 import { Burst, type BurstResult, defaultBurst, echoWaitMs, Payloads, summarize } from './burst.ts'
 import { cause, causeOfTurn } from './causes.ts'
 import { type HostSocket, socketsFor } from './hosts.ts'
-import type { BurstObservation, EchoPeer } from './observations.ts'
+import type { BurstObservation, Cause, CauseCode, EchoPeer } from './observations.ts'
 import type { IceOptions, IcePorts } from './options.ts'
 import type { Recorder } from './recorder.ts'
 import { openRelay, type Relay } from './relaying.ts'
@@ -37,9 +37,9 @@ export async function proveRelay(
   const proof = new RelayProof(ports, options, recorder, relay)
   const socket = peerSocket(relay, sockets)
   const own = socket ? await proof.withOwnAddress(socket) : undefined
-  if (own && carries(own)) return proof.tell(own)
-  const second = options.signal?.aborted ? undefined : await proof.withSecondAllocation()
-  proof.tell(second && (carries(second) || !own) ? second : own, own)
+  // The second allocation is on the same machine: it shows nothing of the firewall in front of it, so it is second best.
+  if (own?.bursts.length || options.signal?.aborted) return proof.tell(own)
+  proof.tell(await proof.withSecondAllocation(), own)
 }
 
 const carries = ({ bursts }: Echoes): boolean =>
@@ -75,7 +75,8 @@ class RelayProof {
       ip: allocation.mapped.ip,
       port: socket.local?.port ?? allocation.mapped.port,
     }
-    const refusal = await this.#permit([seen])
+    const { refusal, failure } = await this.#permit([seen])
+    if (failure) this.#noteRefusal(failure, seen.ip)
     if (refusal) return { peer: 'mapped-address', bursts: [], refusal }
     const bursts: BurstObservation[] = []
     let peer: TransportAddress | undefined
@@ -100,6 +101,11 @@ class RelayProof {
         break
       }
     }
+    const silent = bursts.every(({ received }) => received === 0)
+    // Then it is our own UDP that gets nowhere, and the relay may be fine.
+    if (silent && socket.mapped.size === 0) {
+      return { peer: 'mapped-address', bursts: [], refusal: 'our own UDP gets nowhere' }
+    }
     return { peer: 'mapped-address', bursts, refusal: undefined }
   }
 
@@ -121,7 +127,9 @@ class RelayProof {
     try {
       const [other] = opened.allocation.relayed
       if (!other) return { peer: 'second-allocation', bursts: [], refusal: 'it has no relayed address' }
-      const refusal = (await this.#permit([other])) ?? (await this.#refusalOf(second.permit([relayed], this.#limits)))
+      // Relays that don't relay to themselves are careful, not broken: that is no cause.
+      const refusal =
+        (await this.#permit([other])).refusal ?? (await this.#refusalOf(second.permit([relayed], this.#limits)))
       if (refusal) return { peer: 'second-allocation', bursts: [], refusal }
       const bursts: BurstObservation[] = []
       for (const [name, via] of ways) {
@@ -143,40 +151,35 @@ class RelayProof {
     }
   }
 
-  /** The entry of the candidate. `own` is what our own address showed, where a second allocation had to stand in for it. */
+  /** The entry of the candidate. `own`: why our own address was no peer, where a second allocation had to stand in. */
   tell(echoes: Echoes | undefined, own?: Echoes): void {
     const { candidate } = this.#relay
-    const result = !echoes || echoes.bursts.length === 0 ? 'not-proven' : carries(echoes) ? 'proven' : 'failed'
-    const summary = summarize(echoes?.bursts.filter(({ direction }) => direction === 'round-trip') ?? [])
-    const bursts = [...(echoes?.bursts ?? []), ...(own && own !== echoes ? own.bursts : [])]
-    this.#recorder.reachable({
-      candidate,
-      result,
-      peer: echoes?.peer ?? null,
-      ...summary,
-      bursts,
-      why: this.#why(echoes, own, result),
-    })
-    if (result !== 'not-proven') this.#judge(echoes, own, result)
+    const { bursts = [], peer = null } = echoes ?? {}
+    const result = !echoes || bursts.length === 0 ? 'not-proven' : carries(echoes) ? 'proven' : 'failed'
+    const summary = summarize(bursts.filter(({ direction }) => direction === 'round-trip'))
+    const why = this.#why(result, echoes, own)
+    this.#recorder.reachable({ candidate, result, peer, ...summary, bursts, why })
+    if (result === 'failed') this.#fail(bursts)
   }
 
-  /** One-way and dead relays. With our own UDP blocked nothing arrives from us, and the second allocation decides. */
-  #judge(echoes: Echoes | undefined, own: Echoes | undefined, result: 'proven' | 'failed'): void {
-    const direct = own ?? (echoes?.peer === 'mapped-address' ? echoes : undefined)
+  #fail(bursts: readonly BurstObservation[]): void {
     const count = (direction: BurstObservation['direction']): number =>
-      direct?.bursts.filter((burst) => burst.direction === direction).reduce((sum, each) => sum + each.received, 0) ?? 0
-    if (count('round-trip') === 0 && count('to-peer') > 0) return this.#fail('one-way-to-peer')
-    if (count('round-trip') === 0 && count('from-peer') > 0) return this.#fail('one-way-from-peer')
-    if (result === 'failed') this.#fail('no-data')
+      bursts.filter((burst) => burst.direction === direction).reduce((sum, { received }) => sum + received, 0)
+    const fail = (code: CauseCode, facts?: Cause['facts']): void =>
+      this.#recorder.fail(this.#relay.target.attempt, cause(code, 'data', facts))
+    // Nobody can reach such an address, and that has been told.
+    if (this.#relay.target.attempt.causes.some(({ code }) => code.startsWith('relay-address-'))) return
+    // Send/Data works, then; a channel that could not be bound has told its own cause.
+    if (count('round-trip') > 0) {
+      if (bursts.some(({ via }) => via === 'channel-data')) fail('no-data', { via: 'ChannelData' })
+    } else if (count('to-peer') > 0) fail('one-way-to-peer')
+    else if (count('from-peer') > 0) fail('one-way-from-peer')
+    else fail('no-data')
   }
 
-  #fail(code: 'one-way-to-peer' | 'one-way-from-peer' | 'no-data'): void {
-    this.#recorder.fail(this.#relay.target.attempt, cause(code, 'data'))
-  }
-
-  #why(echoes: Echoes | undefined, own: Echoes | undefined, result: string): string {
+  #why(result: 'proven' | 'failed' | 'not-proven', echoes: Echoes | undefined, own: Echoes | undefined): string {
+    const reasons = [...new Set([own?.refusal, echoes?.refusal])].filter((each) => each !== undefined)
     if (result === 'not-proven') {
-      const reasons = [own?.refusal, echoes === own ? undefined : echoes?.refusal].filter((each) => each !== undefined)
       return reasons.length > 0 ? `no peer to echo: ${reasons.join('; ')}` : 'no address of ours to echo from'
     }
     const by = echoes?.peer === 'mapped-address' ? 'our own mapped address' : 'a second allocation on the same server'
@@ -187,17 +190,16 @@ class RelayProof {
     return { timeoutMs: this.#options.patienceMs ?? defaultPatienceMs }
   }
 
-  /** Why there is no permission; undefined: there is one. */
-  async #permit(peers: readonly TransportAddress[]): Promise<string | undefined> {
+  /** Why there is no permission; nothing: there is one. */
+  async #permit(
+    peers: readonly TransportAddress[],
+  ): Promise<{ readonly refusal?: string; readonly failure?: TurnFailure }> {
     const { session, target } = this.#relay
     this.#recorder.begin(target.attempt, 'permission')
     const outcome = await session.permit(peers, this.#limits)
-    const [peer] = peers
-    const detail = outcome.ok ? `for ${peer ? peer.ip : ''}` : outcome.failure.why
-    this.#recorder.end(target.attempt, outcome.ok, detail)
-    if (outcome.ok) return undefined
-    this.#noteRefusal(outcome.failure, peer?.ip)
-    return outcome.failure.why
+    const words = peers.map(({ ip }) => ip).join(', ')
+    this.#recorder.end(target.attempt, outcome.ok, outcome.ok ? `for ${words}` : `for ${words}: ${outcome.failure.why}`)
+    return outcome.ok ? {} : { refusal: outcome.failure.why, failure: outcome.failure }
   }
 
   /** Peers that are refused leave the relay usable for others: once is enough to say so. */

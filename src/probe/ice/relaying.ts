@@ -1,7 +1,9 @@
 /** Relayed candidates: an allocation on each TURN server, over each transport that its URI names. */
 import { elapsed, formatAddress, parseAddress, sameAddress, type TransportAddress } from '../../core/index.ts'
 import {
+  type AllocateOptions,
   type Allocation,
+  type Loss,
   openTurnSession,
   type ReceivedData,
   type RequestObservation,
@@ -50,10 +52,11 @@ export async function askRelay(
   return { relay, reflexive: (await search?.collect(primary)) ?? [] }
 }
 
-/** What a session tells while it opens. */
+/** What a session tells. */
 interface SessionWatch {
   onConnected?(): void
   onObservation?(observation: TurnObservation): void
+  onLost?(lost: Loss): void
 }
 
 /** Opens another allocation on the same server, of which no candidate is told. */
@@ -64,6 +67,7 @@ export async function openRelay(
   { server, attempt, to, serverName }: Target,
   onData: (data: ReceivedData) => void,
   watch: SessionWatch = {},
+  wish: AllocateOptions = {},
 ): Promise<
   | { readonly ok: true; readonly session: TurnSession; readonly allocation: Allocation }
   | { readonly ok: false; readonly failure: TurnFailure }
@@ -83,7 +87,7 @@ export async function openRelay(
     ...watch,
   })
   if (!opened.ok) return opened
-  const allocated = await opened.value.allocate({}, { timeoutMs: patienceLeft(options, recorder, attempt) })
+  const allocated = await opened.value.allocate(wish, { timeoutMs: patienceLeft(options, recorder, attempt) })
   if (allocated.ok) return { ok: true, session: opened.value, allocation: allocated.value }
   // What the server may have granted after all is given back, which nobody waits for.
   void opened.value.close()
@@ -98,10 +102,43 @@ async function allocate(
   sockets: readonly HostSocket[],
   search: ReflexiveSearch | undefined,
 ): Promise<Relay | undefined> {
-  const { server, attempt, to } = target
   let relay: Relay | undefined
-  const story = new AllocationStory(recorder, target)
-  const opened = await openRelay(ports, options, recorder, target, (data) => relay?.onData(data), story)
+  const onData = (data: ReceivedData): void => relay?.onData(data)
+  const held = await recordAllocation(ports, options, recorder, target, { onData, search })
+  if (!held.ok) return undefined
+  const { session, allocation, relayed } = held
+  const candidate = tellRelayed(recorder, target, session, allocation, relayed, sockets)
+  relay = { target, session, allocation, relayed, candidate, onData: () => undefined }
+  return relay
+}
+
+export interface AllocationWatch {
+  onData(data: ReceivedData): void
+  readonly onLost?: ((lost: Loss) => void) | undefined
+  /** What Binding requests to the same port showed. */
+  readonly search?: ReflexiveSearch | undefined
+}
+
+/** A plain allocation on the server, told as the stages of its attempt; where it fails, with its cause. */
+export async function recordAllocation(
+  ports: IcePorts,
+  options: IceOptions,
+  recorder: Recorder,
+  target: Target,
+  { onData, onLost, search }: AllocationWatch,
+): Promise<
+  | {
+      readonly ok: true
+      readonly session: TurnSession
+      readonly allocation: Allocation
+      readonly relayed: TransportAddress
+    }
+  | { readonly ok: false; readonly failure: TurnFailure | undefined }
+> {
+  const { server, attempt, to } = target
+  const story = new AllocationStory(recorder, target, onLost)
+  const opened = await openRelay(ports, options, recorder, target, onData, story)
+  story.told = true
   if (!opened.ok) {
     const { failure } = opened
     if (failure.tls) attempt.tls = describeTls(null, failure.tls.chain)
@@ -110,25 +147,25 @@ async function allocate(
       now: ports.clock.wallTime(),
       stray: story.stray ?? search?.stray(),
       foreign: search?.foreign() === true,
+      answersBinding: search?.answered() === true,
       challenged: attempt.realm !== null,
       redirectedTo: story.redirectedTo,
     })
     const facts = attempt.realm === null ? cause.facts : { realm: attempt.realm, ...cause.facts }
-    if (attempt.running) recorder.end(attempt, false, failure.tls ? `TLS failed: ${failure.tls.problem}` : failure.why)
+    const why = failure.tls ? `TLS failed: ${failure.tls.problem}` : failure.why
+    if (attempt.running) recorder.end(attempt, false, why, cause.stage)
     recorder.fail(attempt, { ...cause, facts })
-    return undefined
+    return opened
   }
   const { session, allocation } = opened
   const [relayed] = allocation.relayed
   // The client takes no success without a relayed address.
-  if (!relayed) return undefined
+  if (!relayed) return { ok: false, failure: undefined }
   attempt.mapped = formatAddress(allocation.mapped)
   attempt.relayed = formatAddress(relayed)
   const unusable = causeOfRelayed(relayed, to.ip)
   if (unusable) recorder.fail(attempt, unusable)
-  const candidate = tellRelayed(recorder, target, session, allocation, relayed, sockets)
-  relay = { target, session, allocation, relayed, candidate, onData: () => undefined }
-  return relay
+  return { ok: true, session, allocation, relayed }
 }
 
 function tellRelayed(
@@ -162,20 +199,27 @@ const unknownInterface = { interface: null, interfaceKind: 'unknown', temporary:
 class AllocationStory implements SessionWatch {
   /** Whoever answered instead of the server. */
   stray: TransportAddress | undefined
+  /** What comes after the allocation is no stage of the attempt. */
+  told = false
   /** Where the last 300 led. */
   redirectedTo: string | undefined
   readonly #recorder: Recorder
   readonly #target: Target
+  readonly #onLost: ((lost: Loss) => void) | undefined
 
-  constructor(recorder: Recorder, target: Target) {
+  constructor(recorder: Recorder, target: Target, onLost: ((lost: Loss) => void) | undefined) {
     this.#recorder = recorder
     this.#target = target
+    this.#onLost = onLost
     recorder.begin(target.attempt, target.attempt.transport === 'udp' ? 'challenge' : 'connect')
   }
+
+  onLost = (lost: Loss): void => this.#onLost?.(lost)
 
   onConnected = (): void => noteConnected(this.#recorder, this.#target.attempt)
 
   onObservation = (observation: TurnObservation): void => {
+    if (this.told) return
     const { attempt, to } = this.#target
     switch (observation.kind) {
       case 'connected':

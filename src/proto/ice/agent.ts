@@ -27,7 +27,8 @@ import { CandidateTable } from './candidate-table.ts'
 import { acceptCheck, failureOf, type IncomingCheck, readCheck, refuseRole } from './check.ts'
 import { Checklist } from './checklist.ts'
 import { checkCredentials, type IceCredentials, newIceCredentials } from './credentials.ts'
-import { type CandidatePair, type IceRole, isFinished, pairFoundation, priorityOf, reportPair } from './pair.ts'
+import { type CandidatePair, type IceRole, isFinished, pairFoundation, reportPair } from './pair.ts'
+import { Nomination } from './nomination.ts'
 import { peerReflexivePriority } from './priority.ts'
 import { type FinishedCheck, type RunningCheck, RunningChecks } from './running-checks.ts'
 
@@ -42,9 +43,6 @@ const checkTiming: Partial<TransactionTiming> = { requestCount: 5, lastWaitFacto
 /** RFC 8445 §14.3: never below 500 ms. */
 const minimumRtoMs = 500
 
-/** How long the controlled agent waits for a nomination after its last check: as long as the peer's check may take. */
-const nominationGraceMs = 10_000
-
 /** Sans-IO. It answers the peer's checks for as long as it is fed. */
 export class IceAgent implements StateMachine<IceInput, IceEffect> {
   readonly credentials: IceCredentials
@@ -54,15 +52,13 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
   readonly #checks: RunningChecks
   readonly #effects: IceEffect[] = []
   readonly #ended = { local: false, remote: false }
-  readonly #nominationFailed = new Set<CandidatePair>()
+  readonly #nomination = new Nomination()
   #role: IceRole
   #tieBreaker: bigint
   #remote: IceCredentials | undefined
   #startedAt: Instant | undefined
   #nextCheckAt: Instant | undefined
   #deadlineAt: Instant | undefined
-  #nominationDueAt: Instant | undefined
-  #nominating: CandidatePair | undefined
   #expired = false
   #settled = false
 
@@ -126,7 +122,7 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
   pollTimeout(): Instant | undefined {
     const next = this.#remote && this.#checklist.hasNext ? this.#nextCheckAt : undefined
     const deadline = this.#expired ? undefined : this.#deadlineAt
-    return earliest(next, this.#checks.pollTimeout(), deadline, this.#nominationDueAt)
+    return earliest(next, this.#checks.pollTimeout(), deadline, this.#nomination.pollTimeout())
   }
 
   #begin(credentials: IceCredentials, now: Instant): void {
@@ -255,7 +251,7 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
 
   #switchRole(): void {
     this.#role = this.#role === 'controlling' ? 'controlled' : 'controlling'
-    this.#nominating = undefined
+    this.#nomination.reset()
     this.#checklist.reprioritise(this.#role)
     this.#effects.push({ kind: 'role', role: this.#role })
   }
@@ -269,11 +265,11 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
     if (outcome.kind === 'success') return this.#succeed(check, outcome.message, outcome.rttMs, now)
     if (outcome.kind === 'error-response' && outcome.error.code === 487) return this.#giveWay(check)
     if (check.request.nominate) {
-      this.#nominationFailed.add(pair)
-      this.#nominating = undefined
+      this.#nomination.failed(pair)
       return
     }
-    if (check.superseded && outcome.kind === 'timeout') return
+    // The check that has taken over will tell.
+    if (check.superseded) return
     const why =
       outcome.kind === 'asymmetric'
         ? `answered from ${formatAddress(outcome.from)}, or to another address of ours: the way back is not the way there`
@@ -319,7 +315,6 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
   }
 
   #nominate(pair: CandidatePair): void {
-    this.#nominating = undefined
     if (pair.nominated) return
     pair.nominated = true
     this.#tell(pair)
@@ -330,34 +325,20 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
    * controlled one waits for that.
    */
   #settle(now: Instant): void {
-    const pairs = this.#checklist.pairs
+    const { pairs } = this.#checklist
     const complete = this.#expired || (this.#remote && this.#ended.local && this.#ended.remote)
-    if (!complete || !pairs.every(isFinished)) {
+    if (!this.#remote || !complete || !pairs.every(isFinished)) {
       this.#settled = false
+      this.#nomination.reset()
       return
     }
     if (this.#settled) return
-    if (!pairs.some(({ nominated }) => nominated) && this.#awaitsNomination(now)) return
+    const next = this.#nomination.next(this.#role, pairs, now)
+    if (next === 'wait') return
+    if (next) return this.#startCheck(next, this.#remote, true, now)
     this.#settled = true
-    this.#nominationDueAt = undefined
+    this.#nomination.reset()
     this.#effects.push({ kind: 'settled', report: this.report() })
-  }
-
-  #awaitsNomination(now: Instant): boolean {
-    const valid = this.#checklist.pairs.filter(({ state }) => state === 'succeeded')
-    if (this.#role === 'controlled') {
-      if (valid.length === 0) return false
-      this.#nominationDueAt ??= after(now, nominationGraceMs)
-      return now < this.#nominationDueAt
-    }
-    if (this.#nominating) return true
-    const best = valid
-      .filter((pair) => !this.#nominationFailed.has(pair))
-      .toSorted((a, b) => Number(validPriority(b, this.#role) - validPriority(a, this.#role)))[0]
-    if (!best || !this.#remote) return false
-    this.#nominating = best
-    this.#startCheck(best, this.#remote, true, now)
-    return true
   }
 
   #tell(pair: CandidatePair): void {
@@ -368,9 +349,6 @@ export class IceAgent implements StateMachine<IceInput, IceEffect> {
     return elapsed(this.#startedAt ?? now, now)
   }
 }
-
-const validPriority = ({ valid, priority }: CandidatePair, role: IceRole): bigint =>
-  valid ? priorityOf(valid.local, valid.remote, role) : priority
 
 const newTieBreaker = (random: Random): bigint =>
   random.bytes(8).reduce((value, byte) => value * 256n + BigInt(byte), 0n)

@@ -97,8 +97,8 @@ export class TurnConnection {
       switch (effect.kind) {
         case 'send':
           link?.send(effect.bytes)
-          // Silence so far: perhaps the network knows why.
-          if (++sent === 2 && !heard) link?.inquire()
+          // Silence so far: perhaps the network knows why. Routers limit their ICMP errors, so that once may not be enough.
+          if (++sent >= 2 && !heard) link?.inquire()
           return
         case 'observed':
           return handlers.onObservation?.(effect.observation)
@@ -140,8 +140,6 @@ export class TurnConnection {
     const id = ++this.#lastId
     const deadline = timeoutMs === undefined ? undefined : after(this.#clock.now(), timeoutMs)
     const abort = (): void => this.#driver.handle({ kind: 'cancel', id })
-    // Those that the driver could not tell, because this was called from within one of its effects.
-    for (const [id, finish] of this.#pending) finish({ kind: 'failed', id, failure: cancelled('exchange') })
     signal?.addEventListener('abort', abort)
     try {
       const finish = await new Promise<Finish>((resolve) => {

@@ -1,9 +1,11 @@
 /** The JSON Schema of `natcheck compare --json`. Loads typebox: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
-import { closed, type Frozen, nullable } from '../schema-parts.ts'
+import type { Described } from '../described.ts'
 import type { CompareReport } from './report.ts'
 
 const text = Type.String()
+const nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
+const closed = { additionalProperties: false }
 const behaviors = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const
 
 const family = Type.Object(
@@ -68,8 +70,8 @@ const report = Type.Object(
   },
 )
 
-const typeFitsSchema = (value: CompareReport): Frozen<Static<typeof report>> => value
-const schemaFitsType = (value: Frozen<Static<typeof report>>): CompareReport => value
+const typeFitsSchema = (value: CompareReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): CompareReport => value
 void typeFitsSchema
 void schemaFitsType
 

@@ -6,6 +6,7 @@ import { pathLine } from '../path.ts'
 import { renderIce } from './ice.ts'
 import { type Mark, Page, type TerminalStyle } from './layout.ts'
 import { renderNat, renderSelfTest } from './nat.ts'
+import { renderTurn } from './turn.ts'
 
 /** The verdict comes last but for what to do about it: there the eye rests when the command has ended. */
 export function renderCheckup(
@@ -27,10 +28,22 @@ export function renderCheckup(
     )
   }
   if (options.verbose !== true) return page.toString()
-  return [renderNat(report.nat, style, options), renderIce(report.ice, style, options), page.toString()].join('\n')
+  const parts = [
+    renderNat(report.nat, style, options),
+    renderIce(report.ice, style, options),
+    ...report.turn.map((each) => renderTurn(each, style, options)),
+  ]
+  return [...parts, page.toString()].join('\n')
 }
 
-export const verdictMarks: Readonly<Record<CheckupReport['verdict']['kind'], Mark>> = {
+/** The verdict alone, for a round of --watch that found what the one before did. */
+export function renderVerdict(report: CheckupReport, style: TerminalStyle): string {
+  const page = new Page(style)
+  page.marked(verdictMark(report), report.verdict.summary)
+  return page.toString()
+}
+
+const verdictMarks: Readonly<Record<CheckupReport['verdict']['kind'], Mark>> = {
   ready: 'good',
   degraded: 'warn',
   'not-ready': 'bad',

@@ -1,7 +1,8 @@
 /** `natcheck ice` for a person: candidates as they come, then the verdict, the servers over time, the proofs, what to do. */
 import { Chalk } from 'chalk'
 import type { CandidateObservation, ReachabilityObservation } from '../../probe/ice/index.ts'
-import { type IceFinding, type IceReport, type IceServerReport, nameAttempt } from '../ice-report.ts'
+import { type IceReport, type IceServerReport, nameAttempt } from '../ice-report.ts'
+import { findings } from './findings.ts'
 import { type Mark, Page, type TerminalStyle } from './layout.ts'
 import { legend, waterfall } from './waterfall.ts'
 
@@ -43,9 +44,9 @@ const at = (ip: string, port: number): string => `${ip.includes(':') ? `[${ip}]`
 
 const time = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`)
 
-function verdictMark({ verdict: { kind }, failed }: IceReport): Mark {
+function verdictMark({ verdict: { kind }, failed, findings: all }: IceReport): Mark {
   if (failed.length > 0 || kind === 'nothing') return 'bad'
-  return kind === 'all-good' ? 'good' : 'warn'
+  return kind === 'all-good' && all.length === 0 ? 'good' : 'warn'
 }
 
 /** Enough for a URL with a name and a port; a longer one gets a line of its own. */
@@ -98,13 +99,4 @@ function proof({ result, sent, received, rttMs, jitterMs, why }: ReachabilityObs
   if (rttMs !== null) parts.push(`RTT ${rttMs.toFixed(1)} ms`)
   if (jitterMs !== null) parts.push(`jitter ${jitterMs.toFixed(1)} ms`)
   return parts.join(', ')
-}
-
-function findings(page: Page, all: readonly IceFinding[]): void {
-  const marked = { error: 'bad', warning: 'warn' } as const
-  if (all.length > 0) page.heading('What to change')
-  for (const { severity, subject, message, fix } of all) {
-    page.marked(marked[severity], `${subject}: ${message}`, { indent: 2 })
-    if (fix !== null) page.text('    → ', fix)
-  }
 }

@@ -179,7 +179,7 @@ describe('properties', () => {
         if (result.ok) expect(parsed(renderCandidate(result.value))).toEqual(result.value)
         else expect(`${result.where} ${result.why}`).toMatch(/^[ -~]{1,4200}$/)
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     )
   })
 })

@@ -22,6 +22,7 @@ import {
   errorCode,
   get,
   has,
+  iceControlled,
   iceControlling,
   type MessageToEncode,
   Method,
@@ -91,7 +92,10 @@ class Bench {
   run(milliseconds: number): IceEffect[] {
     const end = this.now + milliseconds
     const all: IceEffect[] = this.effects()
+    let rounds = 0
     for (let at = this.agent.pollTimeout(); at !== undefined && at <= end; at = this.agent.pollTimeout()) {
+      // A timer that re-arms itself for a time that has passed would go round for ever.
+      if (rounds++ > 10_000) throw new Error(`time stands still at ${at} of ${end} ms`)
       this.now = instant(Math.max(this.now, at))
       this.agent.handleTimeout(this.now)
       all.push(...this.effects())
@@ -377,4 +381,90 @@ describe('bounds', () => {
       { numRuns: 500 },
     )
   })
+
+  it.each([
+    ['a check of the peer', peerCheck()],
+    ['one in our own role', peerCheck([...peerAttributes(), attribute(iceControlled, 0n)])],
+  ])('a nomination that never comes is waited for once, also when %s comes meanwhile', (_, bytes) => {
+    const bench = new Bench({ role: 'controlled' })
+    bench.remote(peerHost)
+    bench.begin()
+    bench.end()
+    const [check] = bench.sent()
+    if (check) bench.receive(answerTo(check.message))
+    bench.run(9000)
+    bench.receive(bytes, { ...peerAddress, port: 7000 })
+    const effects = bench.run(60_000)
+    expect(effects.filter(({ kind }) => kind === 'settled')).toHaveLength(1)
+    expect(bench.agent.report().pairs.map(({ state }) => state)).toEqual(['succeeded', 'failed'])
+    expect(bench.agent.pollTimeout()).toBeUndefined()
+  })
+
+  it('whatever comes in whatever order: it never asks for a time that has passed, and comes to its end', () => {
+    const from = (port: number): TransportAddress => ({ ...peerAddress, port: 6000 + port })
+    const port = fc.nat(30)
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('wait' as const), ms: fc.nat(3000) }),
+      fc.record({ do: fc.constant('candidate' as const), port }),
+      fc.record({
+        do: fc.constant('check' as const),
+        port,
+        nominates: fc.boolean(),
+        tieBreaker: fc.bigInt(0n, 2n ** 64n - 1n),
+      }),
+      fc.record({ do: fc.constant('answer' as const), mapped: port, error: fc.constantFrom(undefined, 401, 487) }),
+      fc.record({ do: fc.constant('begin' as const) }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom('controlling', 'controlled'), (steps, role) => {
+        const bench = new Bench({ role })
+        const open: { message: StunMessage; to: TransportAddress }[] = []
+        const settle = (ms: number): void => {
+          for (const effect of bench.run(ms)) {
+            if (effect.kind === 'send') open.push({ message: decoded(effect.bytes), to: effect.to })
+          }
+          const next = bench.agent.pollTimeout()
+          if (next !== undefined) expect(next).toBeGreaterThan(bench.now)
+        }
+        for (const action of steps) {
+          if (action.do === 'candidate')
+            bench.remote(`${action.port} 1 udp ${1000 + action.port} ${peerAddress.ip} ${6000 + action.port} typ host`)
+          if (action.do === 'begin') bench.begin()
+          if (action.do === 'check') {
+            const extra = [
+              attribute(iceControlling, action.tieBreaker),
+              ...(action.nominates ? [attribute(useCandidate, true)] : []),
+            ]
+            bench.receive(peerCheck([...peerAttributes(), ...extra]), from(action.port))
+          }
+          const asked = action.do === 'answer' ? open.pop() : undefined
+          if (action.do === 'answer' && asked?.message.class === 'request') {
+            const { error, mapped } = action
+            bench.receive(
+              error === undefined ? answerTo(asked.message, from(mapped)) : refusal(asked.message, error),
+              asked.to,
+            )
+          }
+          settle(action.do === 'wait' ? action.ms : 0)
+        }
+        bench.begin()
+        bench.end()
+        settle(60_000)
+        expect(bench.agent.pollTimeout()).toBeUndefined()
+        expect(bench.agent.report().pairs.every(({ state }) => ['succeeded', 'failed', 'pruned'].includes(state))).toBe(
+          true,
+        )
+      }),
+    )
+  })
 })
+
+const refusal = (request: StunMessage, code: number): Uint8Array =>
+  encodeMessage({
+    class: 'error',
+    method: Method.binding,
+    transactionId: request.transactionId,
+    attributes: [attribute(errorCode, { code, reason: '' })],
+    integrity: { key: shortTermKey(peer.password) },
+    fingerprint: true,
+  })
