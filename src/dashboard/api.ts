@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Type from 'typebox'
 import type { Access } from './access.ts'
+import { addCoturnRoutes } from './coturn-routes.ts'
 import { ApiError } from './errors.ts'
 import { Feed, type FeedEvent } from './feed.ts'
 import { HostPeer, loadPeerLibrary } from './host-peer.ts'
@@ -120,6 +121,8 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
       return await reply.code(202).send({ started: state.host.start() })
     },
   )
+
+  addCoturnRoutes(api, failures)
 
   api.get(
     '/api/live',

@@ -1,5 +1,6 @@
 /** The dashboard's API: who may ask, what is answered, and that bad input ends in one clear line. */
 import { describe, expect, test } from 'vitest'
+import { lint } from '../../src/coturn/lint/lint.ts'
 import type { HostCheck } from '../../src/dashboard/options.ts'
 import { host, testApp } from './app.ts'
 
@@ -179,5 +180,41 @@ describe('bad input is one line', () => {
 
   test('a body that is not JSON', async () => {
     expect((await post('/api/session', 'token=x', 'application/x-www-form-urlencoded'))[0]).toBe(415)
+  })
+})
+
+describe('turnserver.conf', () => {
+  const post = async (url: string, payload: object): Promise<{ status: number; answer: Record<string, unknown> }> => {
+    const { app } = await testApp()
+    const { statusCode, body } = await app.inject({ method: 'POST', url, headers: { host }, payload })
+    return { status: statusCode, answer: JSON.parse(body) as Record<string, unknown> }
+  }
+  const plan = { profile: 'public', realm: 'turn.example.org', tls: true, minPort: 49_152, maxPort: 65_535 }
+
+  test('is linted as the command line does', async () => {
+    const { status, answer } = await post('/api/coturn/lint', { text: 'realm=x\nno-such-option=1\n', version: '4.6.1' })
+    const findings = lint({ text: 'realm=x\nno-such-option=1\n', version: '4.6.1' })
+    expect([status, answer['version']]).toEqual([200, '4.6.1'])
+    expect(findings.length).toBeGreaterThan(0)
+    expect(answer['findings']).toMatchObject(findings.map(({ rule, message }) => ({ rule, message })))
+  })
+
+  test('that is generated holds no secret, and lints without an error', async () => {
+    const { status, answer } = await post('/api/coturn/generate', { ...plan, externalIp: '203.0.113.7' })
+    expect(status).toBe(200)
+    const text = String(answer['text'])
+    expect(text).toContain('realm=turn.example.org')
+    expect(text).toContain('external-ip=203.0.113.7')
+    expect(text).not.toMatch(/^static-auth-secret=/m)
+  })
+
+  test.each([
+    ['/api/coturn/lint', { text: '', version: '1.0' }, 'not known'],
+    ['/api/coturn/generate', { ...plan, realm: 'a\nno-auth' }, 'realm'],
+    ['/api/coturn/generate', { ...plan, minPort: 60_000, maxPort: 50_000 }, 'end before they begin'],
+    ['/api/coturn/generate', { ...plan, externalIp: 'x\nno-auth' }, 'no IP address'],
+  ])('%s refuses what makes no sense', async (url, payload, why) => {
+    const { status, answer } = await post(url, payload)
+    expect([status, answer['error']]).toEqual([400, expect.stringContaining(why)])
   })
 })

@@ -1,7 +1,7 @@
 /** The check-up of this host for the dashboard: what bare `natcheck` does, told to pages instead of a terminal. */
 import type { HostCheck, PageIceServer } from '../../dashboard/index.ts'
 import { readIceServers } from '../../probe/ice/index.ts'
-import { buildCheckup, buildIceReport, buildReport } from '../../report/index.ts'
+import { buildCheckup, buildIceReport, buildReport, buildTurnReport } from '../../report/index.ts'
 import { measure } from '../checkup/measure.ts'
 import { type CheckupSettings, readCheckupSettings } from '../checkup/settings.ts'
 import { machine } from '../checkup/world.ts'
@@ -20,12 +20,14 @@ export function hostCheck(
   return {
     async run(onProgress, signal) {
       const settings = await settingsOf(quiet, named(), own())
-      const { nat, ice, durationMs } = await measure(settings, machine(), quiet, signal, onProgress)
+      const { nat, ice, turn, durationMs } = await measure(settings, machine(), quiet, signal, onProgress)
       const { startedAt } = nat
       const natReport = settings.nat ? concludeNat(nat, [], undefined) : buildReport({ startedAt, families: [] })
       const { serversFrom } = settings.ice
       const asked = { serversFrom, durationMs, expect: [], failOn: [] }
-      return buildCheckup(natReport, buildIceReport({ startedAt, observations: ice }), asked)
+      const iceReport = buildIceReport({ startedAt, observations: ice })
+      const turnReports = turn.map((observations) => buildTurnReport({ startedAt, observations }))
+      return buildCheckup(natReport, iceReport, turnReports, asked)
     },
   }
 }

@@ -55,3 +55,23 @@ export const errorText = (error: unknown): string => {
   if (!(error instanceof RequestError)) return error instanceof Error ? error.message : String(error)
   return error.fix === null ? error.message : `${error.message}: ${error.fix}`
 }
+
+/** What the linter of turnserver.conf finds. */
+export interface Finding {
+  readonly rule: string
+  readonly severity: string
+  readonly line?: number
+  readonly message: string
+  readonly why: string
+  readonly fix: string
+}
+
+export async function lintConf(text: string, version: string): Promise<readonly Finding[]> {
+  const body = version.trim() === '' ? { text } : { text, version }
+  return ((await request('api/coturn/lint', 'POST', body)) as { findings: readonly Finding[] }).findings
+}
+
+export async function generateConf({ externalIp, ...plan }: { readonly externalIp: string }): Promise<string> {
+  const body = externalIp.trim() === '' ? plan : { ...plan, externalIp: externalIp.trim() }
+  return ((await request('api/coturn/generate', 'POST', body)) as { text: string }).text
+}

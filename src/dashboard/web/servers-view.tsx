@@ -1,6 +1,7 @@
 /** View 6: which servers the page uses. What is pasted stays in this page, and is gone with it. */
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
+import { GeneratePanel, LintPanel } from './coturn-panels.tsx'
 import { protocolOf } from './candidate.ts'
 import { Badge, Note, Panel } from './parts.tsx'
 import { urlsOf } from './waterfall.tsx'
@@ -106,6 +107,8 @@ export function ServersView({ iceServers, isPasted, use }: ServersProps): JSX.El
         </form>
         <p class="hint">They stay in this page: nothing is sent but to the servers themselves, and nothing is kept.</p>
       </Panel>
+      <LintPanel />
+      <GeneratePanel />
     </>
   )
 }
