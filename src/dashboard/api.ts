@@ -8,8 +8,10 @@ import { addCoturnRoutes } from './coturn-routes.ts'
 import { ApiError } from './errors.ts'
 import { Feed, type FeedEvent } from './feed.ts'
 import { HostPeer, loadPeerLibrary } from './host-peer.ts'
+import { History } from './history.ts'
+import { addHistoryRoutes } from './history-routes.ts'
 import { HostChecks } from './host-checks.ts'
-import type { DashboardOptions, DashboardPorts } from './options.ts'
+import type { CheckedHost, DashboardOptions, DashboardPorts } from './options.ts'
 import { RelayWatch } from './relay-watch.ts'
 import { Rooms } from './rooms.ts'
 import { configSchema, errorSchema, iceServersSchema, roomSchema, sessionSchema } from './schemas.ts'
@@ -23,6 +25,7 @@ export class DashboardState {
   readonly relay: RelayWatch | undefined
   readonly host: HostChecks | undefined
   readonly feed: Feed
+  readonly history: History
 
   constructor(ports: DashboardPorts, options: DashboardOptions) {
     this.options = options
@@ -31,7 +34,10 @@ export class DashboardState {
     this.feed = new Feed((readers) => this.relay?.watch(readers > 0))
     const { relay, hostCheck } = options
     this.relay = relay && new RelayWatch(relay, ports.clock, (data) => this.feed.publish({ event: 'relay', data }))
-    this.host = hostCheck && new HostChecks(hostCheck, (event, data) => this.feed.publish({ event, data }))
+    this.history = new History(options.dataDirectory, (message) => options.onLog?.(message))
+    const keep = (checked: CheckedHost): void =>
+      this.history.add(ports.clock.wallTime(), ports.random.bytes(4), checked)
+    this.host = hostCheck && new HostChecks(hostCheck, (event, data) => this.feed.publish({ event, data }), keep)
   }
 
   /** What somebody who comes now has to know. */
@@ -122,6 +128,7 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
     },
   )
 
+  addHistoryRoutes(api, state.history, failures)
   addCoturnRoutes(api, failures)
 
   api.get(

@@ -45,9 +45,13 @@ export function addCoturnRoutes(api: Api, failures: Readonly<Record<string, TObj
     return { version: known, findings: lint({ text: body.text, version: known }) }
   })
   const generated = Type.Object({ text: Type.String() })
-  api.post('/api/coturn/generate', { schema: { body: planSchema, response: { 200: generated, ...failures } } }, ({ body }) => ({
-    text: generateConf(planOf(body)),
-  }))
+  api.post(
+    '/api/coturn/generate',
+    { schema: { body: planSchema, response: { 200: generated, ...failures } } },
+    ({ body }) => ({
+      text: generateConf(planOf(body)),
+    }),
+  )
 }
 
 /** Without one, the oldest release that nothing is known against. */
@@ -72,7 +76,11 @@ function planOf(body: Type.Static<typeof planSchema>): CoturnPlan {
     realm,
     auth: { kind: 'rest' },
     tls: tls
-      ? { kind: 'files', cert: `/etc/letsencrypt/live/${realm}/fullchain.pem`, key: `/etc/letsencrypt/live/${realm}/privkey.pem` }
+      ? {
+          kind: 'files',
+          cert: `/etc/letsencrypt/live/${realm}/fullchain.pem`,
+          key: `/etc/letsencrypt/live/${realm}/privkey.pem`,
+        }
       : { kind: 'none' },
     relayIps: [],
     externalIps: external === undefined ? [] : [{ external }],

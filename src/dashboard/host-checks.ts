@@ -1,5 +1,5 @@
 /** Runs the check-up of this host: one at a time, however many pages ask, and told live to all of them. */
-import type { HostCheck } from './options.ts'
+import type { CheckedHost, HostCheck } from './options.ts'
 
 /** What a page needs to show the run that is under way, or the last one. */
 export interface HostState {
@@ -16,12 +16,18 @@ const mostEvents = 2000
 export class HostChecks {
   readonly #check: HostCheck
   readonly #tell: (event: 'host-progress' | 'host', data: object) => void
+  readonly #onChecked: (checked: CheckedHost) => void
   #state: HostState = { running: false, progress: [], report: null, error: null }
   #abort = new AbortController()
 
-  constructor(check: HostCheck, tell: (event: 'host-progress' | 'host', data: object) => void) {
+  constructor(
+    check: HostCheck,
+    tell: (event: 'host-progress' | 'host', data: object) => void,
+    onChecked: (checked: CheckedHost) => void,
+  ) {
     this.#check = check
     this.#tell = tell
+    this.#onChecked = onChecked
   }
 
   get state(): HostState {
@@ -43,8 +49,9 @@ export class HostChecks {
 
   async #run(): Promise<void> {
     try {
-      const report = await this.#check.run((event) => this.#onProgress(event), this.#abort.signal)
-      this.#set({ running: false, progress: [], report, error: null })
+      const checked = await this.#check.run((event) => this.#onProgress(event), this.#abort.signal)
+      this.#onChecked(checked)
+      this.#set({ running: false, progress: [], report: checked.report, error: null })
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
       this.#set({ running: false, progress: [], report: this.#state.report, error: message })

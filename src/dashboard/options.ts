@@ -8,8 +8,14 @@ export type PageIceServer = Pick<IceServer, 'urls'> & Partial<IceServer>
 
 /** The check-up of the machine that natcheck runs on. */
 export interface HostCheck {
-  /** Its report is plain JSON, and holds no credential. */
-  run(onProgress: (event: object) => void, signal: AbortSignal): Promise<object>
+  run(onProgress: (event: object) => void, signal: AbortSignal): Promise<CheckedHost>
+}
+
+/** Plain JSON, without a credential. */
+export interface CheckedHost {
+  readonly report: object
+  /** The same with placeholders for addresses and names: for others to see. */
+  readonly redacted: object
 }
 
 export interface DashboardOptions {
@@ -23,6 +29,8 @@ export interface DashboardOptions {
   readonly iceServers: () => readonly PageIceServer[]
   readonly hostCheck?: HostCheck | undefined
   readonly relay?: RelaySource | undefined
+  /** Where check-ups are kept; without it they are forgotten at the end. */
+  readonly dataDirectory?: string | undefined
   /** Where the built page is. Default: beside this file. */
   readonly webRoot?: string | undefined
   /** A line for the operator: what went wrong while serving. */

@@ -34,9 +34,7 @@ export async function createDashboardApp(ports: DashboardPorts, options: Dashboa
     // Guards the event loop: longer paths are nobody's.
     routerOptions: { maxParamLength: 100 },
   }
-  const app: FastifyInstance = certificate
-    ? Fastify({ ...settings, https: certificate })
-    : Fastify(settings)
+  const app: FastifyInstance = certificate ? Fastify({ ...settings, https: certificate }) : Fastify(settings)
   const typed = app.setValidatorCompiler(TypeBoxValidatorCompiler).withTypeProvider<TypeBoxTypeProvider>()
   const access = new Access(token, certificate !== undefined)
   app.setErrorHandler((error: FastifyError | ApiError, _request, reply) => {

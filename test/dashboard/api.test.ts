@@ -137,7 +137,7 @@ describe('what is answered', () => {
       run: () =>
         new Promise((resolve) => {
           runs++
-          finish.push(() => resolve({}))
+          finish.push(() => resolve({ report: {}, redacted: {} }))
         }),
     }
     const { app } = await testApp({ hostCheck })

@@ -20,7 +20,7 @@ async function unusedPort(): Promise<number> {
   return port
 }
 
-const views = ['browser', 'host', 'path', 'connection', 'relay', 'servers']
+const views = ['browser', 'host', 'path', 'connection', 'relay', 'servers', 'history']
 
 describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
   let up: Daemon
@@ -72,7 +72,10 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
     const relayProtocols = await cells(page, 'Relay protocol')
     const servers = await cells(page, 'Server')
     const relayed = types.flatMap((type, row) => (type === 'relay' ? [[relayProtocols[row], servers[row]]] : []))
-    expect(relayed.map(([protocol]) => protocol).toSorted((a = '', b = '') => a.localeCompare(b))).toEqual(['tcp', 'udp'])
+    expect(relayed.map(([protocol]) => protocol).toSorted((a = '', b = '') => a.localeCompare(b))).toEqual([
+      'tcp',
+      'udp',
+    ])
     for (const [protocol, server] of relayed) expect(server).toMatch(new RegExp(`^turn:127.*transport=${protocol}$`))
     expect(await page.getByText('RFC 8828').count()).toBe(1)
     await page.getByText('connection connected').waitFor()
@@ -111,7 +114,11 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
     const page = await open('servers')
     const wrong = { ...turn, credential: 'wrong' }
     const port = await unusedPort()
-    const dead = { urls: [`turn:127.0.0.1:${port}?transport=tcp`, 'turn:nowhere.invalid'], username: 'a', credential: 'b' }
+    const dead = {
+      urls: [`turn:127.0.0.1:${port}?transport=tcp`, 'turn:nowhere.invalid'],
+      username: 'a',
+      credential: 'b',
+    }
     await page.getByLabel(/iceServers/).fill(JSON.stringify([wrong, dead]))
     await page.getByRole('button', { name: 'Gather with these' }).click()
     await page.getByText('401').first().waitFor()

@@ -45,6 +45,7 @@ const shared = (command: Command, run: Run): void => {
     .option('--key <file>', "the certificate's key, PEM")
     .option('-s, --server <uri>', 'STUN or TURN server to gather with; repeatable', collect)
     .option('--auth-secret-file <file>', 'secret that these TURN servers share with us')
+    .option('--data <dir>', 'keep the check-ups of this host there (default: forget)')
     .addHelpText('after', notes)
     .action(async (_options: unknown, self: Command) => {
       const given = Object.entries(self.opts()).filter(([name]) => self.getOptionValueSource(name) === 'cli')

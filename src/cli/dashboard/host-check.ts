@@ -1,12 +1,13 @@
 /** The check-up of this host for the dashboard: what bare `natcheck` does, told to pages instead of a terminal. */
 import type { HostCheck, PageIceServer } from '../../dashboard/index.ts'
 import { readIceServers } from '../../probe/ice/index.ts'
-import { buildCheckup, buildIceReport, buildReport, buildTurnReport } from '../../report/index.ts'
+import { Redactor } from '../../report/index.ts'
+import { concludeCheckup } from '../checkup/conclude.ts'
 import { measure } from '../checkup/measure.ts'
 import { type CheckupSettings, readCheckupSettings } from '../checkup/settings.ts'
 import { machine } from '../checkup/world.ts'
 import type { CliIo } from '../io.ts'
-import { concludeNat } from '../nat/conclude.ts'
+import { publicServers } from '../nat/public-servers.ts'
 import { Sources } from '../sources.ts'
 
 /** `named` are the servers of --server, and without any the public ones are asked; `own` is the embedded relay. */
@@ -20,14 +21,13 @@ export function hostCheck(
   return {
     async run(onProgress, signal) {
       const settings = await settingsOf(quiet, named(), own())
-      const { nat, ice, turn, durationMs } = await measure(settings, machine(), quiet, signal, onProgress)
-      const { startedAt } = nat
-      const natReport = settings.nat ? concludeNat(nat, [], undefined) : buildReport({ startedAt, families: [] })
-      const { serversFrom } = settings.ice
-      const asked = { serversFrom, durationMs, expect: [], failOn: [] }
-      const iceReport = buildIceReport({ startedAt, observations: ice })
-      const turnReports = turn.map((observations) => buildTurnReport({ startedAt, observations }))
-      return buildCheckup(natReport, iceReport, turnReports, asked)
+      const measured = await measure(settings, machine(), quiet, signal, onProgress)
+      const redactor = new Redactor(publicServers.map((uri) => uri.split(':')[1] ?? ''))
+      for (const { uri } of settings.ice.servers) redactor.hide(uri.host)
+      return {
+        report: concludeCheckup(measured, settings, undefined),
+        redacted: concludeCheckup(measured, settings, redactor),
+      }
     },
   }
 }

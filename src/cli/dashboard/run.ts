@@ -75,6 +75,7 @@ async function serve(settings: DashboardSettings, io: CliIo, own: OwnRelay | und
       certificate,
       iceServers,
       relay,
+      dataDirectory: settings.dataDirectory,
       hostCheck: hostCheck(
         io,
         () => namedServers(settings),

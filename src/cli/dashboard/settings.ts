@@ -18,6 +18,8 @@ export interface DashboardSettings {
   readonly authSecret: string | undefined
   /** Prometheus endpoint. */
   readonly relayUrl: URL | undefined
+  /** Where check-ups are kept. */
+  readonly dataDirectory: string | undefined
 }
 
 const defaultPort = 8478
@@ -48,6 +50,7 @@ export function readDashboardSettings(
     servers,
     authSecret,
     relayUrl: from.get('relay', readMetricsUrl),
+    dataDirectory: from.path('data'),
   }
 }
 

@@ -1,4 +1,5 @@
 /** The dashboard's own server. */
+import type { CheckupReport } from '../../report/checkup.ts'
 
 export class RequestError extends Error {
   readonly status: number
@@ -75,3 +76,17 @@ export async function generateConf({ externalIp, ...plan }: { readonly externalI
   const body = externalIp.trim() === '' ? plan : { ...plan, externalIp: externalIp.trim() }
   return ((await request('api/coturn/generate', 'POST', body)) as { text: string }).text
 }
+
+/** A past check-up of the host. */
+export interface Check {
+  readonly id: string
+  readonly at: number
+  readonly kind: string
+  readonly summary: string
+}
+
+export const fetchChecks = async (): Promise<readonly Check[]> =>
+  ((await request('api/history')) as { checks: readonly Check[] }).checks
+export const fetchCheck = async (id: string): Promise<CheckupReport> =>
+  (await request(`api/history/${id}`)) as CheckupReport
+export const forgetCheck = async (id: string): Promise<void> => void (await request(`api/history/${id}`, 'DELETE'))

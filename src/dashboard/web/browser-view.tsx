@@ -88,8 +88,8 @@ function Pending(props: { readonly state: GatheringState }): JSX.Element {
   const names = silent.map(({ name, transport }) => `${name} (${transport})`)
   return (
     <Note tone="warn">
-      No answer so far from {names.join(', ') || 'one of the servers'}: it may be down, or a firewall lets nothing through.
-      Browsers give up after about 40 seconds.
+      No answer so far from {names.join(', ') || 'one of the servers'}: it may be down, or a firewall lets nothing
+      through. Browsers give up after about 40 seconds.
     </Note>
   )
 }

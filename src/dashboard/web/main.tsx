@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { type Config, errorText, fetchConfig, fetchIceServers, RequestError, signIn } from './api.ts'
 import { BrowserView } from './browser-view.tsx'
 import { ConnectionView } from './connection-view.tsx'
+import { HistoryView } from './history-view.tsx'
 import { HostView } from './host-view.tsx'
 import { type Live, useLive } from './live.ts'
 import { Note } from './parts.tsx'
@@ -49,6 +50,7 @@ const views: readonly [View, ...View[]] = [
     show: ({ config, live }) => <RelayView samples={live.relay} isWatched={config.relay} />,
   },
   { hash: 'servers', name: 'Servers', show: ({ servers }) => <ServersView {...servers} /> },
+  { hash: 'history', name: 'History', show: ({ live }) => <HistoryView latest={live.host.report} /> },
 ]
 
 const viewOfHash = (): View => views.find(({ hash }) => location.hash.startsWith(`#${hash}`)) ?? views[0]
