@@ -25,6 +25,8 @@ describe('help', () => {
     ['help-turn', ['turn', '--help']],
     ['help-config', ['config', '--help']],
     ['help-relay', ['relay', '--help']],
+    ['help-up', ['up', '--help']],
+    ['help-dashboard', ['dashboard', '--help']],
     ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
     ['help-coturn', ['coturn', '--help']],

@@ -7,7 +7,8 @@ const upExamples = `Examples:
 `
 
 const dashboardExamples = `Examples:
-  natcheck dashboard --server turn:turn.example.org --auth-secret-file secret.txt
+  natcheck dashboard --server turn:turn.example.org \\
+    --auth-secret-file secret.txt
   natcheck dashboard --relay http://127.0.0.1:9641/metrics
   natcheck dashboard --listen 0.0.0.0:8478 --cert cert.pem --key key.pem
 `
@@ -23,14 +24,15 @@ TURN servers of --server are used with credentials that expire after an hour,
   made from the secret that --auth-secret-file shares with the server. No
   password reaches the page.
 
---relay watches a coturn or a natcheck relay by its Prometheus endpoint.
-
 Settings come from the flag, else from the environment
   (NATCHECK_DASHBOARD_LISTEN, ...: the flag's name in capitals).
 
 Exit code:
   0 stopped by SIGINT or SIGTERM   2 usage, configuration, address in use
   3 could not run
+`
+
+const relayNote = `--relay watches a coturn or a natcheck relay by its Prometheus endpoint.
 `
 
 const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
@@ -46,7 +48,6 @@ const shared = (command: Command, run: Run): void => {
     .option('-s, --server <uri>', 'STUN or TURN server to gather with; repeatable', collect)
     .option('--auth-secret-file <file>', 'secret that these TURN servers share with us')
     .option('--data <dir>', 'keep the check-ups of this host there (default: forget)')
-    .addHelpText('after', notes)
     .action(async (_options: unknown, self: Command) => {
       const given = Object.entries(self.opts()).filter(([name]) => self.getOptionValueSource(name) === 'cli')
       await run(Object.fromEntries(given))
@@ -60,6 +61,7 @@ export function addDashboardCommands(program: Command, up: Run, dashboard: Run):
     .summary('try it all: a relay and the web dashboard on this machine')
     .description('Start a STUN/TURN relay and the web dashboard on loopback, with random credentials.')
     .addHelpText('before', upExamples)
+    .addHelpText('after', notes)
   shared(withRelay, up)
   const alone = program
     .command('dashboard')
@@ -67,5 +69,6 @@ export function addDashboardCommands(program: Command, up: Run, dashboard: Run):
     .description('Serve the web dashboard: candidates of this browser and this host, and a relay at work.')
     .option('--relay <url>', 'Prometheus endpoint of the relay to watch')
     .addHelpText('before', dashboardExamples)
+    .addHelpText('after', `\n${relayNote}${notes}`)
   shared(alone, dashboard)
 }

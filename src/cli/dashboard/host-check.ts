@@ -20,8 +20,12 @@ export function hostCheck(
   const quiet: CliIo = { ...io, stderrIsTty: false }
   return {
     async run(onProgress, signal) {
-      const settings = await settingsOf(quiet, named(), own())
-      const measured = await measure(settings, machine(), quiet, signal, onProgress)
+      const ownServers = own()
+      const settings = await settingsOf(quiet, named(), ownServers)
+      const all = await measure(settings, machine(), quiet, signal, onProgress)
+      // The embedded relay is open to this machine's own addresses on purpose, and would be told off for it.
+      const isOwn = (uri: string): boolean => ownServers.some(({ urls }) => urls.includes(uri))
+      const measured = { ...all, turn: all.turn.filter(({ uri }) => !isOwn(uri)) }
       const redactor = new Redactor(publicServers.map((uri) => uri.split(':')[1] ?? ''))
       for (const { uri } of settings.ice.servers) redactor.hide(uri.host)
       return {

@@ -140,7 +140,7 @@ function Comparison(props: { readonly ids: readonly string[] }): JSX.Element {
                   {values.map((value, index) => (
                     <td key={props.ids[index]}>{value}</td>
                   ))}
-                  {isPair && <td>{values[0] === values[1] ? '' : '≠ changed'}</td>}
+                  {isPair && <td>{values[0] === values[1] ? null : <span title="changed">≠</span>}</td>}
                 </tr>
               )
             })}
