@@ -17,7 +17,11 @@ const orDash = (value: number | null | undefined, format: (value: number) => str
 
 const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
 
-export function ConnectionView(props: { readonly config: Config }): JSX.Element {
+export function ConnectionView(props: {
+  readonly config: Config
+  /** Instead of the dashboard's own. */
+  readonly pasted: readonly RTCIceServer[] | undefined
+}): JSX.Element {
   const [room, setRoom] = useState(roomOfHash)
   const [problem, setProblem] = useState('')
   useEffect(() => {
@@ -37,7 +41,11 @@ export function ConnectionView(props: { readonly config: Config }): JSX.Element 
   return (
     <>
       {problem !== '' && <Note tone="bad">{problem}</Note>}
-      {room === '' ? <Start config={props.config} enter={enter} /> : <Room key={room} room={room} />}
+      {room === '' ? (
+        <Start config={props.config} enter={enter} />
+      ) : (
+        <Room key={room} room={room} pasted={props.pasted} />
+      )}
     </>
   )
 }
@@ -69,11 +77,11 @@ function Start(props: { readonly config: Config; readonly enter: (withHost: bool
   )
 }
 
-function Room(props: { readonly room: string }): JSX.Element {
+function Room(props: { readonly room: string; readonly pasted: readonly RTCIceServer[] | undefined }): JSX.Element {
   const [state, setState] = useState<PeerState | null>(null)
   const peer = useRef<Peer | null>(null)
   useEffect(() => {
-    const joined = new Peer(props.room, false, setState)
+    const joined = new Peer(props.room, props.pasted, setState)
     peer.current = joined
     return () => joined.close()
   }, [props.room])

@@ -43,7 +43,13 @@ const views: readonly [View, ...View[]] = [
     name: 'Path',
     show: ({ live, gathering }) => <PathView host={live.host} browser={gathering.state} />,
   },
-  { hash: 'connection', name: 'Connection', show: ({ config }) => <ConnectionView config={config} /> },
+  {
+    hash: 'connection',
+    name: 'Connection',
+    show: ({ config, servers }) => (
+      <ConnectionView config={config} pasted={servers.isPasted ? servers.iceServers : undefined} />
+    ),
+  },
   {
     hash: 'relay',
     name: 'Relay',

@@ -28,7 +28,8 @@ export class Peer {
   readonly #onChange: (state: PeerState) => void
   readonly #socket: WebSocket
   readonly #timer: ReturnType<typeof setInterval>
-  #iceServers: RTCIceServer[] = []
+  /** Pasted ones, else those that come with the seat. */
+  #iceServers: readonly RTCIceServer[] | undefined
   #polite = false
   #peer: PeerKind | undefined
   /** The remote certificate's: a new one is a new connection. */
@@ -40,8 +41,9 @@ export class Peer {
   #bitsPerSecond: number | null = null
   #state: PeerState
 
-  constructor(room: string, relayOnly: boolean, onChange: (state: PeerState) => void) {
+  constructor(room: string, iceServers: readonly RTCIceServer[] | undefined, onChange: (state: PeerState) => void) {
     this.#onChange = onChange
+    this.#iceServers = iceServers
     this.#state = {
       phase: 'joining',
       problem: null,
@@ -50,7 +52,7 @@ export class Peer {
       pair: null,
       samples: [],
       isMeasuring: false,
-      relayOnly,
+      relayOnly: false,
       restarts: 0,
     }
     const url = new URL('api/signal', location.href)
@@ -94,13 +96,13 @@ export class Peer {
   }
 
   #configuration(): RTCConfiguration {
-    return { iceServers: this.#iceServers, iceTransportPolicy: this.#state.relayOnly ? 'relay' : 'all' }
+    return { iceServers: [...(this.#iceServers ?? [])], iceTransportPolicy: this.#state.relayOnly ? 'relay' : 'all' }
   }
 
   async #onSignal(signal: Signal): Promise<void> {
     switch (signal.type) {
       case 'joined':
-        this.#iceServers = signal.iceServers.map((server) => ({ ...server, urls: [...server.urls] }))
+        this.#iceServers ??= signal.iceServers.map((server) => ({ ...server, urls: [...server.urls] }))
         this.#polite = signal.polite
         this.#set({ phase: 'waiting' })
         if (signal.peer !== null) this.#meet(signal.peer)
