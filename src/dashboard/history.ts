@@ -104,5 +104,6 @@ const isChecked = (value: unknown): value is CheckedHost =>
 
 function verdictOf(report: object): Pick<HistoryEntry, 'kind' | 'summary'> {
   const { verdict } = report as { readonly verdict?: { readonly kind?: unknown; readonly summary?: unknown } }
-  return { kind: String(verdict?.kind ?? 'unknown'), summary: String(verdict?.summary ?? '') }
+  const word = (value: unknown): string => (typeof value === 'string' ? value : '')
+  return { kind: word(verdict?.kind), summary: word(verdict?.summary) }
 }
