@@ -39,6 +39,9 @@ export * as stun from './proto/stun/index.ts'
 /** ICE as state machines: candidates and their lines, and an agent that checks every pair. */
 export * as ice from './proto/ice/index.ts'
 
+/** turnserver.conf: `lint`, `fix`, `generateConf`, `migrate`, `convert`, `explainConf`. */
+export * as coturn from './coturn/index.ts'
+
 /** The TURN client: a state machine, and `openTurnSession`, which runs it. */
 export * as turn from './proto/turn-client/index.ts'
 

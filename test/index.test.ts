@@ -45,3 +45,8 @@ test('gather and report, with nothing but the package', async () => {
   expect(report.verdict.kind).toBe('host-only')
   expect(natcheck.renderIce(report, { level: 0, width: 80 })).toContain('No server was asked')
 })
+
+test('turnserver.conf is there under its own name', () => {
+  const findings = natcheck.coturn.lint({ text: 'realm=example.org # ours\n', version: '4.6.1' })
+  expect(findings.find(({ line }) => line === 1)?.rule).toBe('inline-comment')
+})
