@@ -1,6 +1,6 @@
 /**
- * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; relay with
- * `createRelay`.
+ * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; gather with
+ * `gatherIce`, report with `buildIceReport`; relay with `createRelay`.
  */
 import type { TSchema } from 'typebox'
 import type { RelayOptions } from './relay/options.ts'
@@ -8,6 +8,22 @@ import type { Relay, RelayCallbacks, RelayPorts } from './relay/relay.ts'
 import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'
 
 export * from './core/index.ts'
+export {
+  type AttemptObservation,
+  type CandidateObservation,
+  type Cause,
+  type CauseCode,
+  gatherIce,
+  type IceObservations,
+  type IceOptions,
+  type IcePorts,
+  type IceProgress,
+  // The relay's own IceServer is the entry to paste; this one is a URL of it, read.
+  type IceServer as IceServerToAsk,
+  type ReachabilityObservation,
+  readIceServers,
+  type StageObservation,
+} from './probe/ice/index.ts'
 export * from './probe/nat/index.ts'
 export * from './relay/index.ts'
 export * from './report/index.ts'
@@ -22,6 +38,9 @@ export * as stun from './proto/stun/index.ts'
 
 /** ICE as state machines: candidates and their lines, and an agent that checks every pair. */
 export * as ice from './proto/ice/index.ts'
+
+/** turnserver.conf: `lint`, `fix`, `generateConf`, `migrate`, `convert`, `explainConf`. */
+export * as coturn from './coturn/index.ts'
 
 /** The TURN client: a state machine, and `openTurnSession`, which runs it. */
 export * as turn from './proto/turn-client/index.ts'

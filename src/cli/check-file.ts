@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { NatcheckError } from '../core/index.ts'
 import type { SettingsFile } from './sources.ts'
-import { nearest } from './suggest.ts'
+import { nearest } from '../core/suggest.ts'
 
 /** Each is a flag's name in camel case; a command passes over those that are not its own. */
 export const checkSettings = [

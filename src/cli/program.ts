@@ -4,13 +4,14 @@ import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
 import type { ReportError } from '../report/nat-report.ts'
 import { addCompareCommand } from './compare/command.ts'
+import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
 import { addTurnCommand } from './turn/command.ts'
-import { nearest } from './suggest.ts'
+import { nearest } from '../core/suggest.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -68,6 +69,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck relay        a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                         will these two hosts connect? from their saved reports
+  natcheck coturn lint  what is wrong in a turnserver.conf
 `,
     )
   addNatCommand(program, async (flags) => {
@@ -93,6 +95,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addCredentialsCommand(program, async (flags) => {
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
+  })
+  addCoturnCommand(program, async (action, target, flags) => {
+    const { coturnCommand } = await import('./coturn/run.ts')
+    setExitCode(await coturnCommand(action, target, flags, io))
   })
   program
     .command('schema')
@@ -127,18 +133,11 @@ const schemas: Readonly<Record<string, () => Promise<object>>> = {
 
 /** The document of a command that failed: each has its own, and bare `natcheck` nat's. */
 async function failedDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
-  switch (command) {
-    case 'relay':
-      return (await import('./relay/announce.ts')).failedDocument(error)
-    case 'compare':
-      return (await import('../report/compare/report.ts')).compareError(error)
-    case 'ice':
-      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
-    case 'turn':
-      return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
-    default:
-      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
-  }
+  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
+  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
+  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  if (command === 'turn') return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
+  return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
 }
 
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */
@@ -149,7 +148,10 @@ async function reportFailure(
   startedAt: string,
 ): Promise<ExitCode> {
   const description = describeError(thrown)
-  if (args.includes('--json') || args.includes('--jsonl')) {
+  if (args[0] === 'coturn') {
+    // Its sub-commands have documents of their own.
+    await io.out((await import('./coturn/run.ts')).failedDocument(args, description)).catch(() => {})
+  } else if (args.includes('--json') || args.includes('--jsonl')) {
     const document = await failedDocument(args[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
     await io.out(`${JSON.stringify(document, null, args.includes('--jsonl') ? undefined : 2)}\n`).catch(() => {})

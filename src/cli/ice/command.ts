@@ -21,7 +21,8 @@ Credentials: --username with --credential-env or --credential-stdin for all
 What is proven: a server-reflexive address by a packet that comes back to it, a
   relayed one by data echoed through it both ways, by Send/Data and by
   ChannelData. Without --server, --ice-servers and a setting, three public STUN
-  servers are asked, and nothing else is contacted.
+  servers are asked, and nothing else is contacted. A server that is silent over
+  UDP is tried by TCP on the same port, which tells whether UDP is blocked.
 
 --expect takes a list of: host, srflx, relay, relay/udp, relay/tcp, relay/tls,
   ipv4, ipv6, proven. What is missing ends in exit code 1.
