@@ -20,7 +20,7 @@ const problems: Readonly<Partial<Record<CauseCode, string>>> = {
 export function noteCertificate(notes: Notes, transports: readonly TransportObservation[], now: WallTime): void {
   const byTls = transports.filter(({ transport }) => transport === 'tls')
   const working = byTls.find(({ relayed }) => relayed !== null)
-  const isTurnPort = ({ named, address }: TransportObservation): boolean => named || /:5349$/.test(address ?? '')
+  const isTurnPort = ({ named, address }: TransportObservation): boolean => named || address?.endsWith(':5349') === true
   const failing = byTls.find((each) => isTurnPort(each) && each.causes.some(({ code }) => code in problems))
   const subject = failing ?? working
   if (!subject) return notes.noteLate('certificate', 'not-tested', 'no TLS')

@@ -27,7 +27,7 @@ export type Opened =
       readonly session: TurnSession
       readonly allocation: Allocation
       readonly relayed: TransportAddress
-      close(): Promise<void>
+      readonly close: () => Promise<void>
     }
   | { readonly ok: false; readonly failure: TurnFailure }
 
