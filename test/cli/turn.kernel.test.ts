@@ -147,6 +147,13 @@ describeIf(['netns', 'turnserver'], 'natcheck turn', () => {
     expect(check(outcome, 'stale-nonce')).toMatchObject({ result: 'yes' })
   })
 
+  test('--redact leaves no address, name or realm', async () => {
+    await coturn('good')
+    const { status, report } = await turn(`turn:${ip}`, '--redact')
+    expect({ status, redacted: report.redacted }).toEqual({ status: 1, redacted: true })
+    expect(JSON.stringify(report)).not.toMatch(/198\.51\.100\.7\b|2001:db8::7\b|example\.org|turn\.example/)
+  })
+
   test('an expired certificate', async () => {
     await coturn('expired')
     const outcome = await turn(`turns:${ip}`)

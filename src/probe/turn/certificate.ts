@@ -26,7 +26,8 @@ export function noteCertificate(notes: Notes, transports: readonly TransportObse
   if (!subject) return notes.noteLate('certificate', 'not-tested', 'no TLS')
   const { tls, address } = subject
   const days = tls ? Math.floor((Date.parse(tls.validTo) - now) / dayMs) : null
-  const facts = { address, days, ...(tls && { ...tls }) }
+  const { version = null, names = [], validTo = null } = tls ?? {}
+  const facts = { address, version, names, validTo, days }
   const seen = tls ? `valid to ${tls.validTo.slice(0, 10)} (${days} days), for ${tls.names.join(', ')}` : ''
   const problem = subject.causes.map(({ code }) => problems[code]).find((each) => each !== undefined)
   if (problem !== undefined) return notes.noteLate('certificate', 'no', `${problem}${seen && `: ${seen}`}`, facts)
