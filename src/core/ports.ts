@@ -107,6 +107,9 @@ export interface StreamOptions {
 export interface AcceptedStream extends StreamConnection {
   /** Bytes given to `send` that have not left yet: what a reader too slow for us makes us hold. */
   readonly unsent: number
+  /** Reads no more, so that the sender has to wait; some data may still come. */
+  pause(): void
+  resume(): void
 }
 
 /** Called for every stream that has connected (with TLS: shaken hands); answers with who listens to it. */

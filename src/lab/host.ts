@@ -229,6 +229,8 @@ const accepted = (stream: StreamConnection): AcceptedStream => ({
   unsent: 0,
   send: (bytes) => stream.send(bytes),
   close: () => stream.close(),
+  pause: () => undefined,
+  resume: () => undefined,
 })
 
 /** The names a certificate is for: virtual TLS checks nothing else. */

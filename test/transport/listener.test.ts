@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type AcceptedStream, NatcheckError, type StreamListener } from '../../src/core/index.ts'
 import { nodeNetwork } from '../../src/transport/index.ts'
 import { certificate } from './certificates.ts'
@@ -64,6 +64,21 @@ describe('listening', () => {
     const megabyte = new Uint8Array(2 ** 20)
     for (let i = 0; i < 16; i++) streams[0]?.send(megabyte)
     await expect.poll(() => streams[0]?.unsent).toBeGreaterThan(2 ** 20)
+    socket.destroy()
+  })
+
+  test('one that never reads is gone ten seconds after it was closed', async () => {
+    const { createConnection } = await import('node:net')
+    const { listener, heard, streams } = await serve()
+    const socket = createConnection(listener.local.port, ip).pause()
+    socket.on('error', () => undefined)
+    await expect.poll(() => streams.length).toBe(1)
+    for (let i = 0; i < 16; i++) streams[0]?.send(new Uint8Array(2 ** 20))
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    streams[0]?.close()
+    vi.advanceTimersByTime(10_000)
+    vi.useRealTimers()
+    await heard.hasClosed()
     socket.destroy()
   })
 
