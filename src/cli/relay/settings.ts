@@ -40,6 +40,7 @@ const defaultPorts: PortRange = { min: 49_152, max: 65_535 }
 /** NATCHECK_RELAY_TLS_LISTEN for tlsListen. */
 const variableOf = (name: string): string =>
   `NATCHECK_RELAY_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+const isVariable = (where: string): boolean => where.startsWith('NATCHECK_')
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 type Read<T> = (value: unknown, where: string) => T
@@ -151,7 +152,10 @@ type Access = Pick<RelayOptions, 'noAuth' | 'allowPeers' | 'denyPeers'> &
 /** Who may use the relay, and towards whom. */
 function readAccess(from: Sources, stunOnly: boolean, warnings: string[]): Access {
   const named = from.get('user', (value, where) =>
-    (Array.isArray(value) ? value : values.readList(value, where)).map((item) => parseUser(String(item), where)),
+    // A password may hold commas and spaces: only the environment, which has no lists, is cut at them.
+    (Array.isArray(value) ? value : isVariable(where) ? values.readList(value, where) : [value]).map((item) =>
+      parseUser(String(item), where),
+    ),
   )
   if (from.isFlag('user')) {
     warnings.push('passwords on the command line can be read by everybody on this machine: use --users-file')
