@@ -135,7 +135,7 @@ export interface ListenOptions {
 
 export interface StreamListener {
   readonly local: TransportAddress
-  /** For handshakes from now on; open streams keep theirs. Throws TLS_FAILED, and keeps the old one, when the PEM is bad. */
+  /** For handshakes from now on; open streams keep theirs. Throws BAD_FILE, and keeps the old one, when the PEM is bad. */
   replaceCertificate(certificate: ServerCertificate): void
   /** Accepts no more. Accepted streams live on. */
   close(): void
@@ -162,7 +162,7 @@ export interface Network {
   ): Promise<ConnectedDatagramEndpoint>
   /** Rejects with CONNECTION_REFUSED, UNREACHABLE, NO_ROUTE, TIMEOUT or TLS_FAILED. */
   connectStream(options: StreamOptions, handlers: StreamHandlers): Promise<StreamConnection>
-  /** Rejects as openDatagram does, and with TLS_FAILED for a certificate or key that can't be read. */
+  /** Rejects as openDatagram does, and with BAD_FILE for a certificate or key that can't be read. */
   listenStream(options: ListenOptions, accept: AcceptStream): Promise<StreamListener>
   /** A and AAAA records in the resolver's order. Rejects with UNKNOWN_HOST or DNS_FAILED. */
   resolveHost(name: string, timeoutMs: number): Promise<readonly IpAddress[]>

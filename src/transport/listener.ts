@@ -82,8 +82,8 @@ function secureServer(certificate: ServerCertificate): TlsServer {
 }
 
 const unreadable = (cause: unknown): NatcheckError =>
-  new NatcheckError('TLS_FAILED', `the certificate or its key can't be used (${systemWord(cause)})`, {
-    fix: 'give PEM files that belong together',
+  new NatcheckError('BAD_FILE', `the certificate or its key can't be used (${systemWord(cause)})`, {
+    fix: 'give PEM files that belong together, with keys as long as TLS wants them today',
     cause,
   })
 

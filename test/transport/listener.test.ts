@@ -109,9 +109,7 @@ describe('listening', () => {
     expect(await code(network.listenStream(foreign, () => new RecordedStream()))).toBe('BAD_ADDRESS')
     const one = certificate(localhost)
     const mismatch = { cert: one.cert, key: certificate(localhost).key }
-    expect(await code(network.listenStream({ family, ip, tls: mismatch }, () => new RecordedStream()))).toBe(
-      'TLS_FAILED',
-    )
+    expect(await code(network.listenStream({ family, ip, tls: mismatch }, () => new RecordedStream()))).toBe('BAD_FILE')
   })
 
   test('somebody who does not speak TLS is no stream, and stops nobody', async () => {
