@@ -181,6 +181,18 @@ test('a reload whose certificate TLS does not take changes nothing', async () =>
   expect(await allocate(await client(to))).toBe(0)
 })
 
+test.each(['native', 'node-turn'] as const)('%s: its listener behind a 1:1 NAT is no peer either', async (engine) => {
+  const externalIps = [
+    { external: '9.9.9.9', internal: ip },
+    { external: '9.9.9.8', internal: '127.0.0.2' },
+  ]
+  const { to } = await relayWith({ users, engine, relayIps: ['127.0.0.2'], externalIps })
+  const alice = await client(to)
+  expect(await allocate(alice)).toBe(0)
+  expect(await bind(alice, 0x4000, { ip: '9.9.9.9', port: to.port })).toBe(403)
+  expect(await bind(alice, 0x4000, { ip: '9.9.9.9', port: to.port === 9 ? 10 : 9 })).toBe(0)
+})
+
 test('lifetimes can be set: an allocation of one second ends by itself', async () => {
   const events: RelayEvent[] = []
   const { to, relay } = await relayWith({
