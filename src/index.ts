@@ -20,6 +20,15 @@ export * as wire from './wire/index.ts'
 /** The protocol as state machines: client transaction, credentials, Binding responder. */
 export * as stun from './proto/stun/index.ts'
 
+/** ICE as state machines: candidates and their lines, and an agent that checks every pair. */
+export * as ice from './proto/ice/index.ts'
+
+/** turnserver.conf: `lint`, `fix`, `generateConf`, `migrate`, `convert`, `explainConf`. */
+export * as coturn from './coturn/index.ts'
+
+/** The TURN client: a state machine, and `openTurnSession`, which runs it. */
+export * as turn from './proto/turn-client/index.ts'
+
 /** The JSON Schema of NatReport (draft 2020-12). Loaded on demand: typebox costs more than a whole check-up. */
 export async function loadNatReportSchema(): Promise<TSchema> {
   return (await import('./report/schema.ts')).natReportSchema

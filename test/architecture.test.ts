@@ -61,6 +61,7 @@ const builtins: Readonly<Record<string, readonly string[]>> = {
   wire: ['node:crypto'],
   proto: ['node:crypto'],
   probe: ['node:crypto'],
+  coturn: ['node:crypto'],
   report: [],
 }
 
@@ -85,6 +86,7 @@ const forbidden: Readonly<Record<string, readonly RegExp[]>> = {
   wire: pure,
   proto: pure,
   probe: [...ownTime, ...ownChance, ...ownProcess],
+  coturn: [...ownTime, ...ownChance, ...ownProcess],
   report: [...ownTime, ...ownChance, ...ownProcess],
   lab: [...ownTime, ...ownChance],
 }

@@ -32,3 +32,8 @@ test('measure, conclude and report, with nothing but the package', async () => {
 test('the codec is there under its own name', () => {
   expect(natcheck.wire.decodeMessage(new Uint8Array(3)).ok).toBe(false)
 })
+
+test('turnserver.conf is there under its own name', () => {
+  const findings = natcheck.coturn.lint({ text: 'realm=example.org # ours\n', version: '4.6.1' })
+  expect(findings.find(({ line }) => line === 1)?.rule).toBe('inline-comment')
+})

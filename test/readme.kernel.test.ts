@@ -42,10 +42,11 @@ const nats: Record<string, NatSpec> = {
   blocked: { kind: 'udp-blocked' },
 }
 
-/** Ports, times and line breaks differ from run to run; everything else has to agree. */
+/** Ports, dates, times and line breaks differ from run to run; everything else has to agree. */
 const steady = (text: string): string =>
   text
     .replace(/:\d{5}\b/g, ':PORT')
+    .replace(/\b\d{4}-\d\d-\d\d\b/g, 'DATE')
     .replace(/\d+\.\d+ (m?s)\b/g, 'N $1')
     .replace(/\s+/g, ' ')
     .trim()

@@ -2,6 +2,8 @@
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
+import { addCompareCommand } from './compare/command.ts'
+import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
@@ -59,6 +61,9 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
   natcheck relay        a STUN/TURN relay on this machine, to try it
+  natcheck compare A.json B.json
+                        will these two hosts connect? from their saved reports
+  natcheck coturn lint  what is wrong in a turnserver.conf
 `,
     )
   addNatCommand(program, async (flags) => {
@@ -69,18 +74,31 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { relayCommand } = await import('./relay/run.ts')
     setExitCode(await relayCommand(flags, io))
   })
+  addCompareCommand(program, async (files, flags) => {
+    const { compareCommand } = await import('./compare/run.ts')
+    setExitCode(await compareCommand(files, flags, io))
+  })
   addCredentialsCommand(program, async (flags) => {
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
   })
+  addCoturnCommand(program, async (action, target, flags) => {
+    const { coturnCommand } = await import('./coturn/run.ts')
+    setExitCode(await coturnCommand(action, target, flags, io))
+  })
   program
     .command('schema')
     .description('print the JSON Schema of a report')
-    .argument('<report>', 'which report: nat')
+    .argument('<report>', 'which report: nat or compare')
     .action(async (name: string) => {
-      if (name !== 'nat') throw usage(`there is no report "${name}"`, 'write natcheck schema nat')
-      const { natReportSchema } = await import('../report/schema.ts')
-      await io.out(`${JSON.stringify(natReportSchema, null, 2)}\n`)
+      if (name !== 'nat' && name !== 'compare') {
+        throw usage(`there is no report "${name}"`, 'write natcheck schema nat or natcheck schema compare')
+      }
+      const schema =
+        name === 'nat'
+          ? (await import('../report/schema.ts')).natReportSchema
+          : (await import('../report/compare/schema.ts')).compareReportSchema
+      await io.out(`${JSON.stringify(schema, null, 2)}\n`)
     })
   return program
 }
@@ -105,6 +123,12 @@ async function reportFailure(
   if (args[0] === 'relay' && args.includes('--json')) {
     const { failedDocument } = await import('./relay/announce.ts')
     await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
+  } else if (args[0] === 'compare' && args.includes('--json')) {
+    const { compareError } = await import('../report/compare/report.ts')
+    await io.out(`${JSON.stringify(compareError(description), null, 2)}\n`).catch(() => {})
+  } else if (args[0] === 'coturn') {
+    const { failedDocument } = await import('./coturn/run.ts')
+    await io.out(failedDocument(args, description)).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
     const { errorReport } = await import('../report/nat-report.ts')
     const indent = args.includes('--jsonl') ? undefined : 2

@@ -5,6 +5,7 @@
 import type { TransportAddress } from './address.ts'
 import type { AddressFamily, IpAddress } from './ip.ts'
 import type { Instant, WallTime } from './time.ts'
+import type { TlsSession } from './tls.ts'
 
 export interface Clock {
   now(): Instant
@@ -78,6 +79,8 @@ export interface StreamHandlers {
 export interface StreamConnection {
   readonly local: TransportAddress
   readonly remote: TransportAddress
+  /** What the server showed, where we connected by TLS. */
+  readonly tls?: TlsSession | undefined
   send(bytes: Uint8Array): void
   close(): void
 }
@@ -160,7 +163,7 @@ export interface Network {
     options: { ip?: IpAddress },
     handlers: DatagramHandlers,
   ): Promise<ConnectedDatagramEndpoint>
-  /** Rejects with CONNECTION_REFUSED, UNREACHABLE, NO_ROUTE, TIMEOUT or TLS_FAILED. */
+  /** Rejects with CONNECTION_REFUSED, UNREACHABLE, NO_ROUTE, TIMEOUT, or a TlsError (TLS_FAILED). */
   connectStream(options: StreamOptions, handlers: StreamHandlers): Promise<StreamConnection>
   /** Rejects as openDatagram does, and with BAD_FILE for a certificate or key that can't be read. */
   listenStream(options: ListenOptions, accept: AcceptStream): Promise<StreamListener>

@@ -1,5 +1,11 @@
 /** One end of a virtual TCP connection. There is no half-open state: the first FIN ends both directions. */
-import { NatcheckError, type StreamConnection, type TransportAddress } from '../core/index.ts'
+import {
+  NatcheckError,
+  type StreamConnection,
+  TlsError,
+  type TlsProblem,
+  type TransportAddress,
+} from '../core/index.ts'
 import type { TcpSegment } from './packet.ts'
 
 export interface StreamEvents {
@@ -102,7 +108,7 @@ export class VirtualStream implements StreamConnection {
       case 'data':
         if (this.#state === 'ready') this.#events.onData(segment.bytes.slice())
         // A TLS server gives up on a client that speaks plainly, and the other way round.
-        else this.#giveUp('the other side does not speak TLS')
+        else this.#giveUp(notTls)
         break
       case 'fin':
         if (this.#state === 'ready') this.#end(undefined)
@@ -122,8 +128,8 @@ export class VirtualStream implements StreamConnection {
     const tls = this.#role.accepted?.tls
     const known = tls?.names.includes(serverName)
     const problem = tls
-      ? (tls.problem ?? (known ? undefined : `the certificate is for ${tls.names.join(', ')}, not for ${serverName}`))
-      : 'the other side does not speak TLS'
+      ? (tls.problem ?? (known ? undefined : `${otherName}${tls.names.join(', ')}, not for ${serverName}`))
+      : notTls
     this.#events.transmit({ type: 'hello-done', sequence: this.#nextToSend++, problem })
     if (problem === undefined) this.#ready()
     else this.#giveUp(problem)
@@ -158,7 +164,16 @@ export class VirtualStream implements StreamConnection {
 const closedError = (remote: TransportAddress): NatcheckError =>
   new NatcheckError('CONNECTION_CLOSED', `${remote.ip} closed the connection`, { fix: 'Try again.' })
 
+/** The virtual handshake tells what is wrong in words only. */
+const problemOf = (words: string): TlsProblem => {
+  if (words === notTls) return 'not-tls'
+  return words.startsWith(otherName) ? 'wrong-name' : 'handshake'
+}
+
+const notTls = 'the other side does not speak TLS'
+const otherName = 'the certificate is for '
+
 const tlsError = (remote: TransportAddress, problem: string): NatcheckError =>
-  new NatcheckError('TLS_FAILED', `no TLS with ${remote.ip}: ${problem}`, {
+  new TlsError(problemOf(problem), `no TLS with ${remote.ip}: ${problem}`, {
     fix: 'Check the port and the name in the certificate.',
   })

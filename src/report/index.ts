@@ -1,4 +1,5 @@
 /** Reports: what the findings mean, as one document, and how it looks on a terminal. */
+export * from './compare/index.ts'
 export * from './expectations.ts'
 export * from './nat-report.ts'
 export * from './redact.ts'

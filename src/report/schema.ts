@@ -1,5 +1,6 @@
 /** The JSON Schema of the report. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
+import type { Described } from './described.ts'
 import type { NatReport } from './nat-report.ts'
 
 const text = Type.String()
@@ -270,15 +271,8 @@ const report = Type.Object(
   },
 )
 
-// The types of the report are written out where they are documented; here the compiler holds both to each other.
-type Frozen<T> = T extends readonly (infer Item)[]
-  ? readonly Frozen<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
-    : T
-type Described = Frozen<Static<typeof report>>
-const typeFitsSchema = (value: NatReport): Described => value
-const schemaFitsType = (value: Described): NatReport => value
+const typeFitsSchema = (value: NatReport): Described<Static<typeof report>> => value
+const schemaFitsType = (value: Described<Static<typeof report>>): NatReport => value
 void typeFitsSchema
 void schemaFitsType
 

@@ -10,9 +10,17 @@ import {
   type StreamConnection,
   type StreamHandlers,
   type StreamOptions,
+  TlsError,
+  type TlsSession,
   type TransportAddress,
 } from '../core/index.ts'
-import { certificateProblem, handshakeProblem, isMissingAuthority } from './certificate.ts'
+import {
+  certificateChain,
+  certificateProblem,
+  handshakeProblem,
+  isMissingAuthority,
+  type Problem,
+} from './certificate.ts'
 import { routeError, systemWord } from './failures.ts'
 
 type TlsOptions = NonNullable<StreamOptions['tls']>
@@ -30,8 +38,13 @@ export async function connectStream(options: StreamOptions, handlers: StreamHand
   })
   try {
     socket = await Promise.race([openTcp(options, (opening) => (socket = opening)), deadline])
-    if (tls) socket = await Promise.race([startTls(socket, to, tls), deadline])
-    return wrap(socket, to, handlers)
+    if (!tls) return wrap(socket, to, handlers)
+    const connectedAt = performance.now()
+    const secured = await Promise.race([startTls(socket, to, tls), deadline])
+    socket = secured
+    const handshakeMs = performance.now() - connectedAt
+    const session = { version: secured.getProtocol() ?? '', handshakeMs, chain: certificateChain(secured) }
+    return wrap(secured, to, handlers, session)
   } catch (error) {
     // Late errors of a socket that nobody waits for any more.
     socket?.on('error', () => {}).destroy()
@@ -66,11 +79,13 @@ function openTcp({ to, localIp }: StreamOptions, opening: (socket: Socket) => vo
 
 function startTls(tcp: Socket, to: TransportAddress, { serverName, ca }: TlsOptions): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const failed = (message: string, fix: string | undefined, cause: unknown): void => {
+    const failed = ([problem, message]: Problem, fix: string | undefined, cause: unknown): void => {
+      const chain = tls ? certificateChain(tls) : []
       tls?.destroy()
-      reject(new NatcheckError('TLS_FAILED', `TLS with ${formatAddress(to)}: ${message}`, { fix, cause }))
+      reject(new TlsError(problem, `TLS with ${formatAddress(to)}: ${message}`, { fix, cause, chain }))
     }
-    const closed = (): void => failed('the server closed the connection during the handshake', undefined, undefined)
+    const closed = (): void =>
+      failed(['closed', 'the server closed the connection during the handshake'], undefined, undefined)
     let tls: TLSSocket | undefined
     try {
       // Made first, because a broken PEM throws here, whereas in connect it would be an error like the network's.
@@ -86,7 +101,11 @@ function startTls(tcp: Socket, to: TransportAddress, { serverName, ca }: TlsOpti
         checkServerIdentity: () => undefined,
       })
     } catch (error) {
-      return failed(`the given CA certificate can't be read (${systemWord(error)})`, 'give a PEM file', error)
+      return failed(
+        ['bad-ca', `the given CA certificate can't be read (${systemWord(error)})`],
+        'give a PEM file',
+        error,
+      )
     }
     const secured = tls
     secured.on('error', (error) =>
@@ -115,7 +134,7 @@ function readable(pem: string): string {
 }
 
 /** Hands the open socket over. `onClose` is called exactly once, also after our own close(). */
-function wrap(socket: Socket, to: TransportAddress, handlers: StreamHandlers): StreamConnection {
+function wrap(socket: Socket, to: TransportAddress, handlers: StreamHandlers, tls?: TlsSession): StreamConnection {
   let open = true
   let failure: unknown
   socket.on('error', (error) => (failure ??= error))
@@ -130,6 +149,7 @@ function wrap(socket: Socket, to: TransportAddress, handlers: StreamHandlers): S
   return {
     local: { ip: parseIp(socket.localAddress ?? '') ?? '', port: socket.localPort ?? 0 },
     remote: to,
+    tls,
     send(bytes) {
       // Node keeps the chunk until it is written, but the caller may reuse its buffer.
       if (open && socket.writable) socket.write(new Uint8Array(bytes))
@@ -172,13 +192,17 @@ function connectError(error: unknown, to: TransportAddress, localIp: string | un
 
 function timeoutError(to: TransportAddress, tls: TlsOptions | undefined, socket: Socket | undefined): NatcheckError {
   const handshake = tls !== undefined && socket !== undefined && !socket.connecting
-  const message = handshake
-    ? `${formatAddress(to)} accepted the TCP connection but not the TLS handshake in time`
-    : `${formatAddress(to)} did not answer the TCP connection in time`
-  return new NatcheckError('TIMEOUT', message, {
-    fix: handshake
-      ? 'check that this is the TLS port of the server'
-      : 'check the address and port, and whether a firewall drops TCP',
+  if (handshake) {
+    return new TlsError(
+      'timeout',
+      `${formatAddress(to)} accepted the TCP connection but not the TLS handshake in time`,
+      {
+        fix: 'check that this is the TLS port of the server',
+      },
+    )
+  }
+  return new NatcheckError('TIMEOUT', `${formatAddress(to)} did not answer the TCP connection in time`, {
+    fix: 'check the address and port, and whether a firewall drops TCP',
   })
 }
 

@@ -159,10 +159,17 @@ function listen(
   remote: TransportAddress | undefined,
 ): { readonly open: boolean; close(): void } {
   let open = true
+  // Packets come in runs of one sender, and its address is text that takes time to check.
+  let lastText: string | undefined
+  let lastIp = ''
   socket.on('message', (message, from) => {
     // A plain view, not a Buffer: Buffer's slice() shares memory where Uint8Array's copies.
     const bytes = new Uint8Array(message.buffer, message.byteOffset, message.byteLength)
-    if (open) handlers.onDatagram(bytes, canonical(from))
+    if (from.address !== lastText) {
+      lastText = from.address
+      lastIp = canonical(from).ip
+    }
+    if (open) handlers.onDatagram(bytes, { ip: lastIp, port: from.port })
   })
   socket.on('error', (error) => {
     const detail = systemWord(error)

@@ -20,7 +20,14 @@ describe('help', () => {
     ['help', ['--help']],
     ['help-nat', ['nat', '--help']],
     ['help-relay', ['relay', '--help']],
+    ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
+    ['help-coturn', ['coturn', '--help']],
+    ['help-coturn-init', ['coturn', 'init', '--help']],
+    ['help-coturn-lint', ['coturn', 'lint', '--help']],
+    ['help-coturn-explain', ['coturn', 'explain', '--help']],
+    ['help-coturn-migrate', ['coturn', 'migrate', '--help']],
+    ['help-coturn-convert', ['coturn', 'convert', '--help']],
   ])('%s', async (name, args) => {
     const { status, stdout, stderr } = await natcheck(args)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

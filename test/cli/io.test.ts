@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { describeError, errorLine, exitCodeOf, exitCodes } from '../../src/cli/io.ts'
 import { natCommand } from '../../src/cli/nat/run.ts'
 import { runCli } from '../../src/cli/program.ts'
-import { nearest } from '../../src/cli/suggest.ts'
+import { nearest } from '../../src/core/suggest.ts'
 import { NatcheckError } from '../../src/core/index.ts'
 import { FakeIo, fakeWorld, home } from './fake.ts'
 

@@ -4,7 +4,10 @@ import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, test } from 'vitest'
 
-/** A tool or a right. `netns`: may make network namespaces. `tun`: may open a TUN device. */
+/**
+ * A tool or a right. `netns`: may make network namespaces. `tun`: may open a TUN device. `descriptors`: a process may open
+ * 12,000 files.
+ */
 export type Requirement =
   | 'linux'
   | 'root'
@@ -17,6 +20,7 @@ export type Requirement =
   | 'miniupnpd'
   | 'tun'
   | 'koffi'
+  | 'descriptors'
   | 'chromium'
   | 'docker'
 
@@ -55,6 +59,10 @@ const checks: Record<Requirement, () => string | undefined> = {
   miniupnpd: () => missingProgram('miniupnpd', 'miniupnpd'),
   tun: () => requires('linux') ?? requires('root') ?? missingTun(),
   koffi: missingKoffi,
+  descriptors: () =>
+    succeeds('prlimit', ['--nofile=12000', 'true'])
+      ? undefined
+      : 'needs prlimit (package util-linux) and a limit of 12,000 open files (ulimit -Hn)',
   chromium: () => missingProgram('chromium', 'chromium'),
   docker: () => (succeeds('docker', ['version']) ? undefined : 'needs a running docker'),
 }

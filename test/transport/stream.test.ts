@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { NatcheckError, type StreamOptions, type TransportAddress } from '../../src/core/index.ts'
+import { NatcheckError, type StreamOptions, type TlsProblem, type TransportAddress } from '../../src/core/index.ts'
 import { nodeNetwork } from '../../src/transport/index.ts'
 import { type Certificate, type CertificateOptions, certificate } from './certificates.ts'
 import { bytes, RecordedStream } from './handlers.ts'
@@ -135,59 +135,81 @@ describe('TLS', () => {
     await heard.hasReceived('over TLS')
     expect(names).toEqual([sni])
     expect(stream.local).toEqual({ ip: '127.0.0.1', port: accepted[0]?.remotePort })
+    expect(stream.tls).toMatchObject({
+      version: expect.stringMatching(/^TLSv1/),
+      chain: [
+        {
+          subject: 'server',
+          issuer: 'Test Authority',
+          selfSigned: false,
+          names: expect.arrayContaining(['127.0.0.1']),
+        },
+        { subject: 'Test Authority', selfSigned: true },
+      ],
+    })
+    const [own] = stream.tls?.chain ?? []
+    expect(own?.validTo).toBeGreaterThan(own?.validFrom ?? Infinity)
     stream.close()
     await heard.hasClosed()
     expect(heard.closes).toEqual([undefined])
   })
 
-  test.each<[string, Certificate, NonNullable<StreamOptions['tls']>, string]>([
+  test.each<[string, Certificate, NonNullable<StreamOptions['tls']>, TlsProblem, string]>([
     [
       'expired',
       issue({ names: ['turn.example'], notAfter: new Date('2021-03-04') }),
       tls('turn.example'),
+      'expired',
       'the certificate expired on 2021-03-04',
     ],
     [
       'not yet valid',
       issue({ names: ['turn.example'], notBefore: new Date('2048-03-04') }),
       tls('turn.example'),
+      'not-yet-valid',
       'the certificate is not valid before 2048-03-04: check the clocks of both sides',
     ],
     [
       'of another name',
       valid,
       tls('stun.example'),
+      'wrong-name',
       'the certificate is not valid for stun.example: it is valid for turn.example, *.wild.example, 127.0.0.1',
     ],
     [
       'of another address',
       valid,
       tls('127.0.0.9'),
+      'wrong-name',
       'the certificate is not valid for the address 127.0.0.9: it is valid for turn.example, *.wild.example, 127.0.0.1',
     ],
     [
       'without a name',
       issue({}),
       tls('turn.example'),
+      'wrong-name',
       'the certificate is not valid for turn.example: it is valid for server',
     ],
     [
       'self-signed',
       certificate({ commonName: 'turn.example', names: ['turn.example'] }),
       tls('turn.example'),
+      'self-signed',
       'the certificate is self-signed',
     ],
     [
       'of an unknown issuer',
       valid,
       { serverName: 'turn.example' },
+      'untrusted',
       "the certificate's issuer, Test Authority, is unknown (the server may not send its intermediate certificate)",
     ],
-  ])('a certificate %s is TLS_FAILED in one line, and nothing is sent', async (_kind, own, options, line) => {
+  ])('a certificate %s is TLS_FAILED in one line, and nothing is sent', async (_kind, own, options, word, line) => {
     let received = 0
     const to = await listen(tlsEcho(own, (socket) => socket.on('data', ({ length }) => (received += length))))
     const problem = await failure({ to, tls: options, timeoutMs })
-    expect(problem.code).toBe('TLS_FAILED')
+    expect(problem).toMatchObject({ code: 'TLS_FAILED', problem: word })
+    expect(problem).toHaveProperty('chain.0.subject')
     expect(problem.message).toBe(`TLS with 127.0.0.1:${to.port}: ${line}`)
     expect(problem.fix).toMatch(/^(?:install|give) /)
     const [socket] = accepted

@@ -5,7 +5,7 @@ import { type AddressFamily, familyOf, type IpAddress, NatcheckError, parseIp, s
 import { expectations } from '../../report/expectations.ts'
 import { formatServerUri, parseServerUri, type ServerUri, uriProtocol } from '../../wire/uri.ts'
 import { type CliIo, usage } from '../io.ts'
-import { nearest } from '../suggest.ts'
+import { nearest } from '../../core/suggest.ts'
 import { publicServers } from './public-servers.ts'
 
 /** What to measure and against what. */

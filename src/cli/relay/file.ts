@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { Check, Errors } from 'typebox/value'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { NatcheckError } from '../../core/index.ts'
-import { nearest } from '../suggest.ts'
+import { nearest } from '../../core/suggest.ts'
 import { relayFileSchema } from './schema.ts'
 
 export interface SettingsFile {

@@ -9,7 +9,7 @@ import {
 } from '../../core/index.ts'
 import type { ExternalIp, PortRange } from '../../relay/options.ts'
 import { usage } from '../io.ts'
-import { nearest } from '../suggest.ts'
+import { nearest } from '../../core/suggest.ts'
 
 const badAddress = (message: string, fix: string): NatcheckError => new NatcheckError('BAD_ADDRESS', message, { fix })
 

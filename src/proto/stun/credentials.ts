@@ -72,7 +72,13 @@ export interface SignedRequest {
 export type ChallengeAnswer =
   | { readonly kind: 'retry'; readonly session: LongTermSession }
   /** Trying again would be useless or unsafe; `why` says so in words. */
-  | { readonly kind: 'refuse'; readonly why: string }
+  | { readonly kind: 'refuse'; readonly cause: RefusalCause; readonly why: string }
+
+/** Why a challenge is not met. */
+export type RefusalCause =
+  | 'wrong-credentials' // the server has seen them and asks again
+  | 'bid-down' // somebody on the way has removed what the server offered
+  | 'bad-challenge' // it lacks what an answer needs
 
 /** Adds what the credentials demand to a request's own attributes. */
 export function signRequest(
@@ -143,15 +149,15 @@ export function answerChallenge(
   if (credentials?.kind !== 'long-term' || !isChallenge(code)) return undefined
   const newRealm = get(response, realm) ?? (code === 438 ? session?.realm : undefined)
   const newNonce = get(response, nonce)
-  if (newRealm === undefined) return refuse(`error ${code} has no usable REALM`)
-  if (newNonce === undefined) return refuse(`error ${code} has no usable NONCE`)
+  if (newRealm === undefined) return refuse('bad-challenge', `error ${code} has no usable REALM`)
+  if (newNonce === undefined) return refuse('bad-challenge', `error ${code} has no usable NONCE`)
   const algorithm = chooseAlgorithm(response, newNonce)
   if (algorithm.kind === 'refuse') return algorithm
   const { offered, chosen } = algorithm
   const anonymous = parseNonceCookie(newNonce)?.usernameAnonymity ?? false
   const next = { realm: newRealm, nonce: newNonce, anonymous, offered, algorithm: chosen }
   const objection = session && objectionTo(session, next, code)
-  if (objection !== undefined) return refuse(objection)
+  if (objection) return objection
   const sameKey = session?.realm === newRealm && session.algorithm === chosen
   const key = sameKey ? session.key : longTermKey({ ...credentials, realm: newRealm }, chosen)
   return { kind: 'retry', session: { ...next, key } }
@@ -161,20 +167,21 @@ export function answerChallenge(
 function chooseAlgorithm(
   response: StunMessage,
   newNonce: string,
-):
-  | { kind: 'chosen'; offered: Uint8Array | undefined; chosen: LongTermSession['algorithm'] }
-  | (ChallengeAnswer & { kind: 'refuse' }) {
+): { kind: 'chosen'; offered: Uint8Array | undefined; chosen: LongTermSession['algorithm'] } | Refusal {
   const raw = findAttribute(response, passwordAlgorithms.type)
   if (!raw) {
     if (!promisesAlgorithms(newNonce)) return { kind: 'chosen', offered: undefined, chosen: 'md5' }
-    return refuse('bid-down attack: the nonce promises PASSWORD-ALGORITHMS, which somebody on the way has removed')
+    return refuse(
+      'bid-down',
+      'bid-down attack: the nonce promises PASSWORD-ALGORITHMS, which somebody on the way has removed',
+    )
   }
   for (const { algorithm } of get(response, passwordAlgorithms) ?? []) {
     const chosen = algorithmNames.get(algorithm)
     // A copy: the datagram's memory is not ours for the lifetime of a session.
     if (chosen) return { kind: 'chosen', offered: Uint8Array.from(raw.value), chosen }
   }
-  return refuse('the server offers no password algorithm that natcheck has (MD5 and SHA-256)')
+  return refuse('bad-challenge', 'the server offers no password algorithm that natcheck has (MD5 and SHA-256)')
 }
 
 /** Why a further challenge is not to be met, if so. */
@@ -182,18 +189,26 @@ function objectionTo(
   session: LongTermSession,
   next: Omit<LongTermSession, 'key'>,
   code: 401 | 438,
-): string | undefined {
+): Refusal | undefined {
   // The RFC leaves this to the server's comparison; but by then a stripped challenge would have had the weaker hash or
   // the name in the clear.
   if (session.offered && (!next.offered || (session.algorithm === 'sha-256' && next.algorithm === 'md5'))) {
-    return `bid-down attack: error ${code} withdraws the password algorithms that the server offered before`
+    return refuse(
+      'bid-down',
+      `bid-down attack: error ${code} withdraws the password algorithms that the server offered before`,
+    )
   }
   if (session.anonymous && !next.anonymous) {
-    return `bid-down attack: error ${code} withdraws the username anonymity that the server offered before`
+    return refuse(
+      'bid-down',
+      `bid-down attack: error ${code} withdraws the username anonymity that the server offered before`,
+    )
   }
   const changed =
     session.realm !== next.realm || session.anonymous !== next.anonymous || session.algorithm !== next.algorithm
-  return code === 401 && !changed ? 'the server does not accept this username and password' : undefined
+  return code === 401 && !changed
+    ? refuse('wrong-credentials', 'the server does not accept this username and password')
+    : undefined
 }
 
 const algorithmNames: ReadonlyMap<number, LongTermSession['algorithm']> = new Map([
@@ -206,6 +221,8 @@ const isChallenge = (code: number | undefined): code is 401 | 438 => code === 40
 const promisesAlgorithms = (text: string | undefined): boolean =>
   text !== undefined && parseNonceCookie(text)?.passwordAlgorithms === true
 
-const refuse = (why: string): { kind: 'refuse'; why: string } => ({ kind: 'refuse', why })
+type Refusal = ChallengeAnswer & { readonly kind: 'refuse' }
+
+const refuse = (cause: RefusalCause, why: string): Refusal => ({ kind: 'refuse', cause, why })
 
 const rejected = (why: string): ReplyCheck => ({ accepted: false, why })

@@ -41,7 +41,10 @@ export function encodeChannelData({ channel, data }: ChannelData, options: { pad
     throw new NatcheckError('USAGE', `ChannelData carries at most 65535 bytes, not ${data.length}`)
   }
   const length = channelDataHeaderLength + data.length
-  const bytes = new Uint8Array(options.pad ? (length + 3) & ~3 : length)
+  // Out of Buffer's pool: memory of its own for each packet would cost more than the copy.
+  const { buffer, byteOffset, byteLength } = Buffer.allocUnsafe(options.pad ? (length + 3) & ~3 : length)
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength)
+  bytes.fill(0, length)
   bytes[0] = channel >>> 8
   bytes[1] = channel
   bytes[2] = data.length >>> 8

@@ -34,7 +34,7 @@ const smallestBuffer = 512
  * a buffer of their own.
  */
 export class StreamDecoder {
-  readonly #limits: Limits
+  #limits: Limits
   #buffer: Uint8Array = new Uint8Array(0)
   #filled = 0
   /** How many bytes of the unfinished frame tell more than there are now: its header, or all of it. */
@@ -49,6 +49,11 @@ export class StreamDecoder {
   /** Bytes of an unfinished frame. A stream that ends while this is not 0 was cut off. */
   get buffered(): number {
     return this.#filled
+  }
+
+  /** From now on ChannelData may come: a channel is being bound. */
+  expectChannelData(): void {
+    this.#limits = { ...this.#limits, lastChannelByte: Math.max(this.#limits.lastChannelByte, 0x4f) }
   }
 
   /** Takes the next bytes of the stream and returns the frames that they complete. `chunk` must not change afterwards. */

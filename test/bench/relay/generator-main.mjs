@@ -4,7 +4,7 @@
 // core of its own.
 import { randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
-import { toDestination } from '../../../dist/relay/datapath/mmsg/destination.js'
+import { destinationAt, toDestination } from '../../../dist/relay/datapath/mmsg/destination.js'
 import { Batch, Outbox } from '../../../dist/relay/datapath/mmsg/batch.js'
 import { Sockets } from '../../../dist/relay/datapath/mmsg/sockets.js'
 import { loadSystem } from '../../../dist/relay/datapath/mmsg/system.js'
@@ -49,7 +49,10 @@ function pump(handle, done, again) {
       const count = rx.receive(fd, 64)
       for (let slot = 0; slot < count; slot++) {
         const at = rx.offsetOf(slot)
-        if (tag > 0) handle(clients[tag - 1], rx.memory.bytes.slice(at, at + rx.lengthOf(slot)))
+        const bytes = rx.memory.bytes.slice(at, at + rx.lengthOf(slot))
+        if (tag > 0) handle(clients[tag - 1], bytes)
+        // The peer sends back what it gets.
+        else tx.sendNow(peerOutbox, destinationAt(rx.memory, rx.nameOf(slot)), bytes)
       }
       rx.flush()
     }
@@ -79,7 +82,7 @@ const steps = {
   allocate: (client) =>
     request(client, wire.Method.allocate, [
       wire.attribute(wire.requestedTransport, wire.RequestedTransport.udp),
-      wire.attribute(wire.lifetime, 3600),
+      wire.attribute(wire.lifetime, client.lifetime),
     ]),
   bind: (client) =>
     request(client, wire.Method.channelBind, [
@@ -87,6 +90,11 @@ const steps = {
       wire.attribute(wire.xorPeerAddress, { ip, port: peer.local.port }),
     ]),
   release: (client) => request(client, wire.Method.refresh, [wire.attribute(wire.lifetime, 0)]),
+  /** A packet to the peer and back. */
+  echo: (client) => {
+    client.pending = Buffer.concat([Uint8Array.of(0x40, 0, 0, 12), randomBytes(12)])
+    send(client, client.pending)
+  },
 }
 
 /** Runs the steps for all of `group`, a window of them at a time. */
@@ -101,9 +109,20 @@ function negotiate(group, names, window = 64) {
     steps[client.steps[0]](client)
   }
   for (let i = 0; i < window; i++) startOne()
+  const advance = (client) => {
+    client.steps.shift()
+    if (client.steps.length > 0) return steps[client.steps[0]](client)
+    active.delete(client)
+    startOne()
+  }
   const handle = (client, bytes) => {
+    if (!active.has(client)) return
+    if (client.steps[0] === 'echo') {
+      if (Buffer.compare(bytes, client.pending) === 0) advance(client)
+      return
+    }
     const decoded = wire.decodeMessage(bytes)
-    if (!decoded.ok || !active.has(client)) return
+    if (!decoded.ok) return
     const message = decoded.value
     if (Buffer.compare(message.transactionId, client.id) !== 0) return
     if (message.class === 'error') {
@@ -115,10 +134,7 @@ function negotiate(group, names, window = 64) {
       return steps[client.steps[0]](client)
     }
     client.relayed = wire.get(message, wire.xorRelayedAddress) ?? client.relayed
-    client.steps.shift()
-    if (client.steps.length > 0) return steps[client.steps[0]](client)
-    active.delete(client)
-    startOne()
+    advance(client)
   }
   pump(
     handle,
@@ -129,11 +145,11 @@ function negotiate(group, names, window = 64) {
   )
 }
 
-function newClients(count) {
+function newClients(count, lifetime = 3600) {
   const group = []
   for (let i = 0; i < count; i++) {
     const { fd } = open()
-    const client = { fd, outbox: new Outbox(fd, false) }
+    const client = { fd, outbox: new Outbox(fd, false), lifetime }
     clients.push(client)
     sockets.watch(fd, clients.length)
     group.push(client)
@@ -146,12 +162,20 @@ const commands = {
   sessions({ count }) {
     const group = newClients(count)
     negotiate(group, ['allocate', 'bind'])
-    for (const client of group) client.toRelay = toDestination({ ...client.relayed, ip })
+    for (const client of group) client.toRelay = toDestination(client.relayed)
+    return {}
+  },
+  /** A packet both ways through each session; fails when one does not come back. */
+  echo() {
+    negotiate(
+      clients.filter((client) => client.toRelay),
+      ['echo'],
+    )
     return {}
   },
   /** Allocations as fast as they go. They stay. */
-  allocate({ count }) {
-    const group = newClients(count)
+  allocate({ count, lifetime }) {
+    const group = newClients(count, lifetime)
     const start = performance.now()
     negotiate(group, ['allocate'])
     return { milliseconds: performance.now() - start }
@@ -159,6 +183,10 @@ const commands = {
   /** Ends what `allocate` made. */
   release({ count }) {
     negotiate(clients.slice(-count), ['release'])
+    return commands.forget({ count })
+  },
+  /** Leaves what `allocate` made to expire. */
+  forget({ count }) {
     for (const client of clients.splice(-count)) sockets.close(client.fd)
     return {}
   },

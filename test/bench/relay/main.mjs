@@ -1,16 +1,18 @@
 #!/usr/bin/env node
-// npm run bench:relay [-- --against coturn] [--only dgram,mmsg] [--rounds N] [--seconds N] [--sessions N] [--burst N]
-//                     [--sizes 160,1200] [--rates 50000,0] [--directions up,down] [--allocations N] [--json]
+// npm run bench:relay [-- --against coturn] [--only dgram,mmsg] [--rounds N] [--attempts N] [--seconds N]
+//                     [--sessions N] [--burst N] [--allocations N] [--json]
+//                     [--sizes 160,1200] [--rates 1000,50000,100000,0] [--directions up,down]
 //
 // CPU that relays need for a packet, side by side: each server runs on the first core, the generator on the second; rounds
 // are interleaved, so that whatever else the machine does falls on all of them. Everything stays on loopback.
 // CPU is what the server's threads used (/proc/PID/task/*/schedstat), which on loopback includes delivering to the
 // generator's sockets. It is divided by the packets that arrived. UDP_GRO is of no use here: the generator sends datagrams
-// one by one, as clients do. A round in which other programs took the cores is tried again, and marked when there was none
-// without.
+// one by one, as clients do. A round in which other programs took the cores is tried again, up to `attempts` times, and
+// marked when there was none without. What is lost in a full socket is told by whose socket it was (/proc/net/udp).
 import { spawn, spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { availableParallelism, cpus, release } from 'node:os'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
@@ -20,11 +22,12 @@ const { values } = parseArgs({
     against: { type: 'string', multiple: true, default: [] },
     only: { type: 'string', default: 'mmsg,dgram' },
     rounds: { type: 'string', default: '3' },
+    attempts: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '1' },
     sessions: { type: 'string', default: '8' },
     burst: { type: 'string', default: '8' },
     sizes: { type: 'string', default: '160,1200' },
-    rates: { type: 'string', default: '50000,0' },
+    rates: { type: 'string', default: '1000,50000,100000,0' },
     directions: { type: 'string', default: 'up,down' },
     allocations: { type: 'string', default: '4000' },
     json: { type: 'boolean', default: false },
@@ -34,6 +37,7 @@ const numbers = (text) => text.split(',').map(Number)
 const options = {
   servers: [...values.only.split(/,(?![^{]*\})/).filter(Boolean), ...values.against],
   rounds: Number(values.rounds),
+  attempts: Number(values.attempts),
   seconds: Number(values.seconds),
   sessions: Number(values.sessions),
   burst: Number(values.burst),
@@ -49,19 +53,24 @@ const credentials = { user: 'bench', password: 'bench-password', realm: 'bench' 
 const BUSY = 0.9
 /** The part of the time that server or generator may wait for their cores before a round is tried again. */
 const CALM = 0.05
-const ATTEMPTS = 4
 const children = new Set()
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
 })
+for (const [signal, number] of Object.entries({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 })) {
+  process.on(signal, () => process.exit(128 + number))
+}
 
 const here = (name) => new URL(name, import.meta.url).pathname
-const canPin = availableParallelism() >= 2 && spawnSync('taskset', ['--version']).status === 0
+const isInstalled = (program) => spawnSync(program, ['--version']).status === 0
+const canPin = availableParallelism() >= 2 && isInstalled('taskset')
 const pinned = (core, argv) => (canPin ? ['taskset', '-c', String(core), ...argv] : argv)
+/** Dies with this process, however that dies. */
+const bound = isInstalled('setpriv') ? (argv) => ['setpriv', '--pdeathsig', 'KILL', ...argv] : (argv) => argv
 
 function start(core, argv) {
-  const [command, ...rest] = pinned(core, argv)
-  // taskset becomes the program, so the child's pid is the program's.
+  const [command, ...rest] = bound(pinned(core, argv))
+  // setpriv and taskset become the program, so the child's pid is the program's.
   const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
   children.add(child)
   child.once('exit', () => children.delete(child))
@@ -133,6 +142,17 @@ const since = (pid, before) => {
   return { cpu: now.cpu - before.cpu, waited: now.waited - before.waited }
 }
 
+/** Packets that found a socket of this process full. */
+function lostBy(pid) {
+  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+  const own = new Set(links.map((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1]))
+  const sockets = readFileSync(`/proc/${pid}/net/udp`, 'utf8').trim().split('\n').slice(1)
+  return sockets
+    .map((line) => line.trim().split(/\s+/))
+    .filter((words) => own.has(words[9]))
+    .reduce((sum, words) => sum + Number(words[12]), 0)
+}
+
 const residentBytes = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
 
 async function generator(port) {
@@ -157,8 +177,17 @@ async function generator(port) {
   }
 }
 
+/** A port that nobody has. */
+async function freePort() {
+  const socket = createSocket('udp4').bind(0, ip)
+  await once(socket, 'listening')
+  const { port } = socket.address()
+  socket.close()
+  return port
+}
+
 async function startServer(name, index) {
-  const port = 40_000 + index * 10
+  const port = await freePort()
   // Each its own range, below the ports that the system hands out, where possible.
   const ports = { min: 1024 + index * 8000, max: 1024 + index * 8000 + 7999 }
   const child = name === 'coturn' ? await launch.coturn(port, ports) : await launch.natcheck(name, port, ports)
@@ -169,6 +198,7 @@ async function startServer(name, index) {
 
 async function measureRun({ child, load }, scenario) {
   const [server, generator] = [schedule(child.pid), schedule(load.pid)]
+  const lost = [lostBy(child.pid), lostBy(load.pid)]
   const run = await load.do({ do: 'run', ...scenario, seconds: options.seconds, burst: options.burst })
   const [ours, theirs] = [since(child.pid, server), since(load.pid, generator)]
   const wall = run.milliseconds * 1e6
@@ -177,6 +207,8 @@ async function measureRun({ child, load }, scenario) {
     nanoseconds: ours.cpu / run.received,
     delivered: run.received / (run.sent - run.notSent),
     relayed: (run.received / run.milliseconds) * 1000,
+    lostByServer: lostBy(child.pid) - lost[0],
+    lostByGenerator: lostBy(load.pid) - lost[1],
     medianDelay: run.delay.median,
     p99Delay: run.delay.p99,
     busy: (ours.cpu + ours.waited) / wall,
@@ -189,7 +221,7 @@ async function measureRun({ child, load }, scenario) {
 async function measureAll(scenario) {
   const results = new Map(servers.map(({ name }) => [name, []]))
   const calm = (list) => list.filter(({ disturbed }) => disturbed <= CALM).length
-  for (let attempt = 0; attempt < options.rounds * ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < options.rounds * options.attempts; attempt++) {
     const short = servers.filter(({ name }) => calm(results.get(name)) < options.rounds)
     if (attempt >= options.rounds && short.length === 0) break
     // All of them again, so that they stay side by side.
@@ -210,14 +242,29 @@ async function measureAllocations({ child, load }) {
   const count = options.allocations
   const before = { times: schedule(child.pid), rss: residentBytes(child.pid) }
   const { milliseconds } = await load.do({ do: 'allocate', count })
-  const { cpu } = since(child.pid, before.times)
+  const { cpu, waited } = since(child.pid, before.times)
   const rss = residentBytes(child.pid) - before.rss
   await load.do({ do: 'release', count })
   return {
     perSecond: (count / milliseconds) * 1000,
     perCpuSecond: count / (cpu / 1e9),
     rssPerAllocation: rss / count,
+    busy: (cpu + waited) / (milliseconds * 1e6),
   }
+}
+
+/** Medians over the rounds, but the memory of the first: later ones find what it left. */
+async function measureAllAllocations() {
+  const results = new Map(servers.map(({ name }) => [name, []]))
+  for (let round = 0; round < options.rounds; round++) {
+    for (const server of servers) results.get(server.name).push(await measureAllocations(server))
+  }
+  return [...results].map(([server, list]) => {
+    const of = (field) => median(list.map((result) => result[field]))
+    const { rssPerAllocation } = list[0]
+    const rates = { perSecond: of('perSecond'), perCpuSecond: of('perCpuSecond') }
+    return { server, ...rates, rssPerAllocation, generatorBound: of('busy') < BUSY }
+  })
 }
 
 const median = (list) => {
@@ -247,6 +294,8 @@ for (const scenario of scenarios) {
       ratio: reference && of(name, 'nanoseconds') / reference,
       delivered: of(name, 'delivered'),
       relayed: of(name, 'relayed'),
+      lostByServer: of(name, 'lostByServer'),
+      lostByGenerator: of(name, 'lostByGenerator'),
       medianDelay: of(name, 'medianDelay'),
       p99Delay: of(name, 'p99Delay'),
       disturbed: of(name, 'disturbed'),
@@ -254,10 +303,7 @@ for (const scenario of scenarios) {
     })
   }
 }
-report.allocations = []
-for (const server of servers) {
-  if (options.allocations > 0) report.allocations.push({ server: server.name, ...(await measureAllocations(server)) })
-}
+report.allocations = options.allocations > 0 ? await measureAllAllocations() : []
 for (const { load, child } of servers) {
   load.end()
   child.kill('SIGKILL')
@@ -289,13 +335,16 @@ function print() {
       Math.round(run.p99Delay),
       run.disturbed > CALM ? ` disturbed ${Math.round(run.disturbed * 100)} % of the time` : '',
       run.generatorBound ? ' (the generator was the bottleneck)' : '',
+      run.lostByServer > 0 ? ` lost ${run.lostByServer} before the server` : '',
+      run.lostByGenerator > 0 ? ` lost ${run.lostByGenerator} before the generator` : '',
     ])
   }
   console.log('')
-  for (const { server, perSecond, perCpuSecond, rssPerAllocation } of report.allocations) {
+  for (const { server, perSecond, perCpuSecond, rssPerAllocation, generatorBound } of report.allocations) {
     console.log(
-      `${server}: ${Math.round(perSecond)} allocations/s, ${Math.round(perCpuSecond)} per second of CPU, ` +
-        `${(rssPerAllocation / 1024).toFixed(1)} KiB of memory each`,
+      `${server}: ${Math.round(perSecond)} authenticated allocations/s on one core, ` +
+        `the ${generatorBound ? 'generator' : 'server'} was the bottleneck; ` +
+        `${Math.round(perCpuSecond)} per second of CPU, ${(rssPerAllocation / 1024).toFixed(1)} KiB of memory each`,
     )
   }
 }

@@ -1,20 +1,39 @@
-// The relay that is measured: the TURN server machine with one user, peers on loopback allowed.
-import { PeerPolicy } from '../../../dist/proto/turn-server/peer-policy.js'
-import { TurnServer } from '../../../dist/proto/turn-server/server.js'
-import { ServerAuth } from '../../../dist/proto/stun/server-auth.js'
+// The relay that is measured: the native engine's server with one user, peers on loopback allowed.
+import { createServer as createRelayServer } from '../../../dist/relay/server.js'
 
-export function createServer({ user, password, realm, relayIp, ports, auth }, { random, clock }) {
-  const machine = new TurnServer({
-    random,
-    clock,
-    auth: auth ?? new ServerAuth({ realm, nonceKey: random.bytes(32), users: new Map([[user, password]]) }),
+export function createServer({ user, password, realm, relayIp, ports, auth, lifetimes = {} }, host) {
+  const settings = {
+    realm: realm ?? 'bench',
+    nonceKey: host.random.bytes(32),
+    users: [[user, password]],
+    secrets: [],
+    allowPeers: ['127.0.0.0/8'],
+    denyPeers: [],
+    noAuth: auth === 'none',
     relayAddresses: [{ ip: relayIp }],
+    listeners: [],
     ports,
-    peerPolicy: new PeerPolicy({ allow: ['127.0.0.0/8'] }),
-  })
-  const onRequest = (request) => {
-    if (request === 'counts') return machine.counts
-    throw new Error(`what is ${request}?`)
+    lifetimes,
+    dontFragment: false,
   }
-  return { machine, onEvent() {}, onRequest }
+  const server = createRelayServer(settings, host)
+  const requests = {
+    counts: () => server.machine.counts,
+    stats: (now) => server.onRequest({ kind: 'stats' }, now),
+    memory: collectedMemory,
+  }
+  const onRequest = (request, now) => {
+    const answer = requests[request]
+    if (!answer) throw new Error(`what is ${request}?`)
+    return answer(now)
+  }
+  return { machine: server.machine, onEvent: (event, now) => server.onEvent(event, now), onRequest }
+}
+
+/** Bytes that this thread's JavaScript holds, on its heap and outside. Needs node --expose-gc. */
+export function collectedMemory() {
+  globalThis.gc()
+  globalThis.gc()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
 }

@@ -1,29 +1,16 @@
 /** coturn 4 on loopback: its server against our credentials, its clients against our Binding responder. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TransportAddress, TransportProtocol } from '../../../src/core/index.ts'
-import {
-  openStunConnection,
-  type RequestOutcome,
-  StunClient,
-  type StunConnection,
-} from '../../../src/proto/stun/index.ts'
+import { openStunConnection, type RequestOutcome, type StunConnection } from '../../../src/proto/stun/index.ts'
 import { startStunServer, type StunServer } from '../../../src/relay/index.ts'
 import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/index.ts'
 import { attribute, get, lifetime, Method, requestedTransport, xorRelayedAddress } from '../../../src/wire/index.ts'
-import { type Daemon, run, startDaemon } from '../../support/process.ts'
+import { type LocalCoturn, startLocalCoturn } from '../../support/local-coturn.ts'
+import { run } from '../../support/process.ts'
 import { describeIf } from '../../support/requirements.ts'
 
 const ip = '127.0.0.1'
 const ports = { network: nodeNetwork(), clock: systemClock, random: systemRandom }
-
-async function freePort(): Promise<number> {
-  const endpoint = await nodeNetwork().openDatagram({ family: 4, ip }, { onDatagram: () => {}, onFailure: () => {} })
-  endpoint.close()
-  return endpoint.local.port
-}
 
 const connect = (to: TransportAddress, protocol: TransportProtocol, password: string): Promise<StunConnection> =>
   openStunConnection(ports, {
@@ -44,50 +31,14 @@ const release = ({ client }: StunConnection): Promise<RequestOutcome> =>
   client.request({ method: Method.refresh, attributes: [attribute(lifetime, 0)], timeoutMs: 10_000 })
 
 describeIf(['turnserver'], 'coturn with long-term credentials', () => {
-  let directory: string
-  let daemon: Daemon
+  let coturn: LocalCoturn
   let to: TransportAddress
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'natcheck-coturn-'))
-    to = { ip, port: await freePort() }
-    daemon = startDaemon([
-      'turnserver',
-      '-n',
-      '--log-file=stdout',
-      '--no-cli',
-      '--no-tls',
-      '--no-dtls',
-      `--userdb=${join(directory, 'turndb')}`,
-      `--pidfile=${join(directory, 'pid')}`,
-      `--listening-ip=${ip}`,
-      `--listening-port=${to.port}`,
-      `--relay-ip=${ip}`,
-      '--lt-cred-mech',
-      '--realm=example.org',
-      '--user=alice:secret',
-      '--stale-nonce=600',
-    ])
-    await untilItAnswers()
+    coturn = await startLocalCoturn(['--stale-nonce=600'])
+    to = coturn.to
   })
-
-  afterAll(async () => {
-    await daemon?.stop('SIGKILL')
-    await rm(directory, { recursive: true, force: true })
-  })
-
-  /** An unconnected socket hears no "port unreachable", so one request goes on until coturn's socket is open. */
-  async function untilItAnswers(): Promise<void> {
-    const endpoint = await nodeNetwork().openDatagram(
-      { family: 4, ip },
-      { onDatagram: (bytes, from) => void client.receiveDatagram(bytes, from), onFailure: () => {} },
-    )
-    const send = (bytes: Uint8Array): void => endpoint.send(bytes, to)
-    const client = new StunClient({ ...ports, to, send, timing: { rtoMs: 50, requestCount: 9 } })
-    const { kind } = await client.request({ method: Method.binding, timeoutMs: 20_000 })
-    endpoint.close()
-    if (kind !== 'success') throw new Error(`coturn did not answer (${kind}):\n${daemon.output()}`)
-  }
+  afterAll(() => coturn?.stop())
 
   it.each(['udp', 'tcp'] as const)(
     'meets its challenge over %s, and needs none for the next request',

@@ -216,6 +216,7 @@ describe('bid-down attacks (RFC 8489 §9.2.1)', () => {
   ])('refuses a later challenge that withdraws %s', (_, response) => {
     expect(answerChallenge(user, session, response)).toEqual({
       kind: 'refuse',
+      cause: 'bid-down',
       why: expect.stringContaining('bid-down'),
     })
   })

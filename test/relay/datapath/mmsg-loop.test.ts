@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { instant, type TransportAddress } from '../../../src/core/index.ts'
+import { after, type Instant, instant, type TransportAddress } from '../../../src/core/index.ts'
 import { SeededRandom } from '../../../src/lab/index.ts'
 import type { TurnServerOptions } from '../../../src/proto/turn-server/index.ts'
 import { Batch, Outbox } from '../../../src/relay/datapath/mmsg/batch.ts'
@@ -50,6 +50,12 @@ class Socket {
   }
 
   send(to: Destination, ...packets: readonly Uint8Array[]): void {
+    this.queue(to, ...packets)
+    this.#rig.turn()
+  }
+
+  /** Sends while the loop is at something else. */
+  queue(to: Destination, ...packets: readonly Uint8Array[]): void {
     const { tx } = this.#rig
     let offset = tx.offsetOf(0)
     for (const packet of packets) {
@@ -58,7 +64,6 @@ class Socket {
       offset += packet.length
     }
     tx.flush()
-    this.#rig.turn()
   }
 
   received(): Uint8Array[] {
@@ -89,7 +94,11 @@ class Rig {
   readonly listening: TransportAddress
   readonly told: unknown[] = []
   readonly toStreams: string[] = []
+  /** How long the loop has paused, each time, in microseconds. */
+  readonly pauses: number[] = []
   readonly machine: ReturnType<typeof openServer>['machine']
+  /** The loop's clock; undefined: the system's. */
+  now: Instant | undefined
 
   constructor(system: System, ip: string, settings: Partial<TurnServerOptions>, offload: boolean) {
     this.system = system
@@ -105,9 +114,9 @@ class Rig {
     const server = openServer({ relayAddresses: [{ ip }], ports: { min: 20_000, max: 32_000 }, ...settings }, host)
     this.machine = server.machine
     this.loop = new Loop({
-      system,
+      system: { ...system, usleep: (microseconds) => this.pauses.push(microseconds) },
       machine: server.machine,
-      now: () => systemClock.now(),
+      now: () => this.now ?? systemClock.now(),
       onEvent: (event) => server.onEvent(event, systemClock.now()),
       sendToStream: (path, packet) =>
         void this.toStreams.push(`${path.key} ${describePacket(packet)} ${packet.length}`),
@@ -184,6 +193,27 @@ describe.skipIf(problem !== undefined)('the mmsg loop', () => {
     peer.send(relayed, ...packets)
     expect(client.received().map(describePacket)).toEqual(packets.map((packet) => `channel 4000 ${text(packet)}`))
     expect([rig.loop.dropped, rig.told]).toEqual([0, []])
+  })
+
+  test('pauses under load, but never while packets wait', async () => {
+    const { rig, client, peer } = await session({ offload: false })
+    const packets = numbered(200, 160).map((packet) => channelData(packet))
+    rig.now = systemClock.now()
+    client.send(rig.server, ...packets)
+    rig.now = after(rig.now, 1)
+    rig.turn()
+    peer.received()
+    rig.pauses.length = 0
+    client.queue(rig.server, ...packets)
+    // Once before the first look, and then 64 at each.
+    const relayed = [1, 2, 3, 4].map(() => {
+      rig.loop.turn(0)
+      return peer.received().length
+    })
+    expect(relayed).toEqual([64, 64, 64, 8])
+    expect(rig.pauses.length).toBe(1)
+    rig.loop.turn(0)
+    expect(rig.pauses.length).toBe(2)
   })
 
   test('the largest datagram that fits', async () => {
@@ -364,25 +394,24 @@ function* openRelays(rig: Rig): Iterable<number> {
 }
 
 describe('pauses', () => {
-  const after = (packets: number, milliseconds: number, pace = new Pace(100)): number => {
+  /** Microseconds after so many packets in one millisecond. */
+  const pauseAfter = (packets: number, pace = new Pace(500)): number => {
     pace.update(0, instant(1000))
-    pace.update(packets, instant(1000 + milliseconds))
+    pace.update(packets, instant(1001))
     return pace.pauseMicroseconds
   }
 
-  test('come only when four packets would gather in one', () => {
-    expect(after(39, 1)).toBe(0)
-    expect(after(40, 1)).toBe(100)
-    expect(after(40, 2)).toBe(0)
-    expect(after(1000, 1, new Pace(0))).toBe(0)
+  test('come from 16,000 packets a second on, and get shorter as packets gather sooner', () => {
+    expect([15, 16, 50, 100, 320].map((packets) => pauseAfter(packets))).toEqual([0, 500, 500, 320, 100])
+    expect(pauseAfter(1000, new Pace(0))).toBe(0)
   })
 
   test('end when the load does', () => {
-    const pace = new Pace(100)
-    expect(after(100, 1, pace)).toBe(100)
-    pace.update(100, instant(1001.5))
-    expect(pace.pauseMicroseconds).toBe(100)
-    pace.update(100, instant(1002.1))
+    const pace = new Pace(500)
+    expect(pauseAfter(50, pace)).toBe(500)
+    pace.update(50, instant(1001.5))
+    expect(pace.pauseMicroseconds).toBe(500)
+    pace.update(50, instant(1002.1))
     expect(pace.pauseMicroseconds).toBe(0)
   })
 })

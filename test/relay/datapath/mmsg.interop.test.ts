@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import type { AcceptedStream, Network, StreamHandlers } from '../../../src/core/index.ts'
@@ -12,6 +13,15 @@ import { allocate, channelBind, describePacket, relayedAddress } from './turn-me
 
 const root = new URL('../../../', import.meta.url)
 const problem = await mmsgProblem()
+
+/** Whoever has ended is a zombie (Z) until its parent asks, or nobody any more. */
+function runs(pid: string): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
 
 /** The worker is JavaScript, so all of it comes from the build. */
 const built = async (): Promise<{ startMmsg: typeof Start }> =>
@@ -40,6 +50,19 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     ])
     expect(report.runs.filter(({ nanoseconds }) => !(nanoseconds > 0))).toEqual([])
     expect(report.allocations.filter(({ perSecond }) => !(perSecond > 0))).toEqual([])
+  })
+
+  test('the benchmark leaves no process behind when it is told to end', async () => {
+    const main = new URL('test/bench/relay/main.mjs', root).pathname
+    const bench = spawn(process.execPath, [main, '--only', 'mmsg'], { stdio: 'ignore' })
+    const children = `/proc/${bench.pid}/task/${bench.pid}/children`
+    const pids = (): string[] => readFileSync(children, 'utf8').trim().split(' ').filter(Boolean)
+    // The server and its load.
+    await expect.poll(() => pids().length, { timeout: 10_000 }).toBe(2)
+    const started = pids()
+    bench.kill('SIGTERM')
+    expect(await once(bench, 'close')).toEqual([128 + 15, null])
+    await expect.poll(() => started.filter(runs)).toEqual([])
   })
 
   test('requests are answered, refusals too, a TCP client is served, and close ends the thread', async () => {

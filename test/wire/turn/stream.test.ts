@@ -143,3 +143,13 @@ test("channels of RFC 5766 are taken where that is asked for, and are not STUN w
   const both = { channelData: false, legacyChannels: true }
   expect(new StreamDecoder(both).push(legacy)).toMatchObject([{ kind: 'broken' }])
 })
+
+test('ChannelData may be expected from the middle of a stream on', () => {
+  const decoder = new StreamDecoder({ channelData: false })
+  const message = binding('before')
+  expect(decoder.push(message.slice(0, 10))).toEqual([])
+  decoder.expectChannelData()
+  const data = Uint8Array.of(1, 2, 3)
+  const rest = concat([message.slice(10), encodeChannelData({ channel, data }, { pad: true })])
+  expect(decoder.push(rest).map(summary)).toEqual([message, { channel, data }])
+})

@@ -162,7 +162,7 @@ export class Batch {
    * error of the socket.
    */
   receive(fd: number, most: number): number {
-    const count = Math.min(most, SLOTS - this.#filled)
+    const count = Math.min(most, this.room)
     const first = this.#receiveHeaders + this.#filled * mmsghdr.size
     const received = this.#system.recvmmsg(fd, this.memory.base + first, count, MSG_DONTWAIT, 0)
     if (received <= 0) return 0
@@ -179,9 +179,9 @@ export class Batch {
     view.setUint32(header + mmsghdr.controlLength, cmsg.space, true)
   }
 
-  /** Whether `receive` has room worth a call. */
-  get roomy(): boolean {
-    return SLOTS - this.#filled >= RECEIVE_AT_ONCE / 2
+  /** How many datagrams `receive` could take. */
+  get room(): number {
+    return SLOTS - this.#filled
   }
 
   /** Queues bytes of a slot. They must not change until `flush`. */

@@ -68,8 +68,6 @@ export class KernelListener {
   readonly local: TransportAddress
   readonly outbox: Outbox
   tag = 0
-  /** How many datagrams to ask for. */
-  atOnce = 1
   /** Who sent the packet that was recognised last. */
   lastKey: ClientKey = -1
   /** 0: no route is known. */
@@ -111,8 +109,6 @@ export class KernelRelay {
   readonly family: AddressFamily
   readonly outbox: Outbox
   tag = 0
-  /** How many datagrams to ask for. */
-  atOnce = 1
   lastKey: AddressKey = -1
   lastRoute: Route | undefined
   readonly #sender = new Sender()

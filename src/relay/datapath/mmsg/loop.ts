@@ -24,7 +24,7 @@ import { ErrorQueue } from './error-queue.ts'
 import { errno } from './layout.ts'
 import { KernelListener, KernelPath, KernelRelay } from './endpoints.ts'
 import { COALESCE_MICROSECONDS, Pace } from './pace.ts'
-import { type SocketOptions, Sockets } from './sockets.ts'
+import { READY_AT_ONCE, type SocketOptions, Sockets } from './sockets.ts'
 import type { System } from './system.ts'
 
 export interface LoopOptions {
@@ -63,6 +63,8 @@ export class Loop implements EffectPorts {
   readonly #freeTags: number[] = []
   readonly #relays = new Map<RelayId, KernelRelay>()
   readonly #listening: KernelListener[] = []
+  /** Whether the last look has left packets behind, so that there is nothing to pause for. */
+  #more = false
   #stopped = false
 
   constructor(options: LoopOptions) {
@@ -112,11 +114,12 @@ export class Loop implements EffectPorts {
     const { system } = this.#options
     const timeout = this.#machine.pollTimeout()
     const wait = timeout === undefined ? longestWaitMs : Math.ceil(elapsed(this.#options.now(), timeout))
-    const pause = this.#pace.pauseMicroseconds
+    const pause = this.#more ? 0 : this.#pace.pauseMicroseconds
     if (pause > 0) system.usleep(pause)
     const ready = this.#sockets.wait(pause > 0 ? 0 : Math.max(0, Math.min(wait, longestWaitMs)))
     const at = this.#options.now()
     this.#pace.update(this.#batch.received, at)
+    this.#more = ready === READY_AT_ONCE
     for (let i = 0; i < ready; i++) this.#serve(this.#sockets.tagAt(i), this.#sockets.failedAt(i), at)
     this.#batch.flush()
     if (timeout === undefined || at < timeout) return
@@ -210,7 +213,7 @@ export class Loop implements EffectPorts {
 
   #serve(tag: number, failed: boolean, now: Instant): void {
     if (tag === WAKE) return this.#woken()
-    if (!this.#batch.roomy) this.#batch.flush()
+    if (this.#batch.room < RECEIVE_AT_ONCE / 2) this.#batch.flush()
     const source = this.#sources[tag]
     // Closed by what came before it in the same round.
     if (source === undefined) return
@@ -220,9 +223,9 @@ export class Loop implements EffectPorts {
       if (this.#sources[tag] !== source) return
     }
     const first = this.#batch.filled
-    const count = this.#batch.receive(source.fd, source.atOnce)
-    // Asking for more than there is costs a look into an empty queue; what is left comes with the next turn.
-    source.atOnce = count === source.atOnce ? Math.min(count * 2, RECEIVE_AT_ONCE) : Math.max(1, count)
+    const most = Math.min(RECEIVE_AT_ONCE, this.#batch.room)
+    const count = this.#batch.receive(source.fd, most)
+    if (count === most) this.#more = true
     const end = first + count
     if (source instanceof KernelListener) this.#fromClients(source, first, end, now)
     else this.#fromPeers(source, first, end, now)

@@ -22,7 +22,8 @@ export type BoundSocket =
   | { readonly ok: true; readonly fd: number; readonly local: TransportAddress }
   | { readonly ok: false; readonly errno: number }
 
-const EVENTS = 64
+/** Sockets that one `wait` can tell of. */
+export const READY_AT_ONCE = 64
 /** struct epoll_event is packed on x86-64 alone. */
 const eventSize = process.arch === 'x64' ? 12 : 16
 const eventData = process.arch === 'x64' ? 4 : 8
@@ -33,11 +34,11 @@ export class Sockets {
   readonly #epoll: number
   readonly #events = 0
   /** Room for a sockaddr and its length, an option's value, an event. */
-  readonly #scratch = EVENTS * 16
+  readonly #scratch = READY_AT_ONCE * 16
 
   constructor(system: System) {
     this.#system = system
-    this.#memory = new Memory(system, EVENTS * 16 + 64)
+    this.#memory = new Memory(system, READY_AT_ONCE * 16 + 64)
     this.#epoll = system.epollCreate(0)
   }
 
@@ -53,8 +54,9 @@ export class Sockets {
     }
     if (family === 6) this.#set(fd, linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1)
     if (options.reusePort) this.#set(fd, linux.SOL_SOCKET, linux.SO_REUSEPORT, 1)
-    if (options.receiveBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_RCVBUF, options.receiveBuffer)
-    if (options.sendBuffer) this.#set(fd, linux.SOL_SOCKET, linux.SO_SNDBUF, options.sendBuffer)
+    // Beyond net.core.rmem_max, which is some 500 small packets on most machines, only CAP_NET_ADMIN gets.
+    if (options.receiveBuffer) this.#setFirst(fd, [linux.SO_RCVBUFFORCE, linux.SO_RCVBUF], options.receiveBuffer)
+    if (options.sendBuffer) this.#setFirst(fd, [linux.SO_SNDBUFFORCE, linux.SO_SNDBUF], options.sendBuffer)
     if (options.errors && family === 4) this.#set(fd, linux.IPPROTO_IP, linux.IP_RECVERR, 1)
     if (options.errors && family === 6) this.#set(fd, linux.IPPROTO_IPV6, linux.IPV6_RECVERR, 1)
     if (options.gro) this.#set(fd, linux.SOL_UDP, linux.UDP_GRO, 1)
@@ -95,7 +97,7 @@ export class Sockets {
 
   /** Waits until sockets are readable; returns how many, to be asked for with `tagAt`. */
   wait(timeoutMs: number): number {
-    return this.#system.epollWait(this.#epoll, this.#memory.base + this.#events, EVENTS, timeoutMs)
+    return this.#system.epollWait(this.#epoll, this.#memory.base + this.#events, READY_AT_ONCE, timeoutMs)
   }
 
   tagAt(index: number): number {
@@ -129,6 +131,11 @@ export class Sockets {
     return readAddress(this.#memory, this.#scratch)
   }
 
+  /** The first of these options that we are allowed to set. */
+  #setFirst(fd: number, names: readonly number[], value: number): void {
+    names.some((name) => this.#set(fd, linux.SOL_SOCKET, name, value))
+  }
+
   #get(fd: number, level: number, name: number): number {
     const { view, base } = this.#memory
     view.setInt32(this.#scratch, 0, true)
@@ -137,10 +144,10 @@ export class Sockets {
     return view.getInt32(this.#scratch, true)
   }
 
-  #set(fd: number, level: number, name: number, value: number): void {
+  /** A refusal changes nothing that matters: a buffer stays smaller, datagrams stay single. */
+  #set(fd: number, level: number, name: number, value: number): boolean {
     const { view, base } = this.#memory
     view.setInt32(this.#scratch, value, true)
-    // A refusal changes nothing that matters: a buffer stays smaller, datagrams stay single.
-    this.#system.setsockopt(fd, level, name, base + this.#scratch, 4)
+    return this.#system.setsockopt(fd, level, name, base + this.#scratch, 4) === 0
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearest } from '../../src/cli/suggest.ts'
+import { nearest } from '../../src/core/suggest.ts'
 
 test.each([
   ['relam', 'realm'], // swapped

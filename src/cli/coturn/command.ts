@@ -1,0 +1,129 @@
+/** `natcheck coturn` as commander sees it: sub-commands, flags and help. What they do is loaded only when they run. */
+import type { Command } from 'commander'
+
+export type CoturnAction = 'init' | 'lint' | 'explain' | 'migrate' | 'convert'
+
+const examples: Readonly<Record<CoturnAction, string>> = {
+  init: `Examples:
+  natcheck coturn init --domain turn.example.org --coturn-version 4.6.1
+  natcheck coturn init --domain turn.example.org \\
+    --external-ip 203.0.113.10/10.0.0.5 --relay-ip 10.0.0.5
+  natcheck coturn init --domain example.org --users-file users.txt --tls none
+`,
+  lint: `Examples:
+  natcheck coturn lint /etc/turnserver.conf
+  natcheck coturn lint turnserver.conf --coturn-version 4.17.2 --fix
+  natcheck coturn lint turnserver.conf --reporter github
+  natcheck coturn lint --command "turnserver -v -r example.org --no-auth"
+`,
+  explain: `Examples:
+  natcheck coturn explain stale-nonce
+  natcheck coturn explain /etc/turnserver.conf
+`,
+  migrate: `Examples:
+  natcheck coturn migrate turnserver.conf --from 4.6.1 --to 4.17.2 > new.conf
+`,
+  convert: `Examples:
+  natcheck coturn convert turnserver.conf --to natcheck > natcheck.yaml
+  natcheck coturn convert turnserver.conf --to eturnal > eturnal.yml
+`,
+}
+
+const notes: Readonly<Record<CoturnAction, string>> = {
+  init: `
+Writes turnserver.conf with the reason of each line, and for --auth rest the
+  secret in a file of its own, turn-secret; both have mode 0640, because coturn
+  knows no include and the secret has to stand in its file too. What exists is
+  never overwritten without --force: the difference is shown instead.
+
+Profiles: public is for the internet; internal lets clients reach private
+  addresses; lab is internal, with NAT behaviour tests (RFC 5780) between two
+  --relay-ip addresses.
+
+Never asks anything where stdin or stdout is no terminal.
+`,
+  lint: `
+Severity: error is what coturn refuses or ignores, what opens access, and what
+  breaks clients. --fix makes the safe changes, and only those.
+
+A comment silences a finding, for a reason that it has to name:
+    # natcheck-disable-next-line RULE: reason
+    # natcheck-disable RULE: reason     (the whole file, for what is missing)
+
+--coturn-version auto asks the turnserver that is installed.
+
+Exit code:
+  0 no errors   1 errors   2 usage, a file that can't be read, unknown version
+`,
+  explain: '',
+  migrate: `
+The new file goes to stdout, or over the old one with --write; each change and
+  its reason goes to stderr.
+`,
+  convert: `
+The new file goes to stdout; what it can't carry over stands at its top and goes
+  to stderr. It holds the passwords of the old one.
+`,
+}
+
+const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
+
+type Run = (action: CoturnAction, target: string | undefined, flags: Record<string, unknown>) => Promise<void>
+
+/** Adds the sub-commands; `run` gets the file or option that was named, and the flags that were given. */
+export function addCoturnCommand(program: Command, run: Run): void {
+  const coturn = program
+    .command('coturn')
+    .summary('make, check and translate a turnserver.conf')
+    .description('Make, check, explain and translate the configuration of coturn.')
+    .addHelpText(
+      'before',
+      'Examples:\n  natcheck coturn init --domain turn.example.org\n  natcheck coturn lint /etc/turnserver.conf\n',
+    )
+  const add = (action: CoturnAction, argument: string | undefined, summary: string): Command => {
+    const command = coturn
+      .command(action)
+      .summary(summary)
+      .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    if (argument !== undefined) command.argument(argument)
+    return command
+      .addHelpText('before', examples[action])
+      .addHelpText('after', notes[action])
+      .action(async () => {
+        const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
+        await run(action, command.args[0], Object.fromEntries(given))
+      })
+  }
+  const version = ['--coturn-version <version>', 'release, such as 4.6.1, or auto (default: auto)'] as const
+  add('init', undefined, 'write a turnserver.conf, with the reason of each line')
+    .option('--domain <name>', 'name that clients use; also the realm')
+    .option('--external-ip <ip>', 'behind 1:1 NAT: PUBLIC[/PRIVATE], or auto; repeatable', collect)
+    .option('--relay-ip <ip>', 'local address to listen on and relay from; repeatable', collect)
+    .option('--ports <min-max>', 'relayed ports (default: 49152-65535)')
+    .option('--realm <realm>', 'where it is not the domain')
+    .option('--auth <how>', 'rest or users (default: rest)')
+    .option('--users-file <file>', 'users: one NAME:PASSWORD a line')
+    .option('--tls <how>', 'letsencrypt, CERT,KEY or none (default: letsencrypt)')
+    .option('--redis <url>', 'redis://[:PASSWORD@]HOST[:PORT][/DB] for a fleet')
+    .option('--metrics <addr:port>', 'Prometheus, from 4.6.3 on')
+    .option('--profile <name>', 'public, internal or lab (default: public)')
+    .option(...version)
+    .option('--out <dir>', 'where to write (default: here)')
+    .option('--force', 'overwrite what is there')
+    .option('--json', 'print what was written as one JSON document')
+  add('lint', '[file]', 'find what is wrong in a turnserver.conf')
+    .option(...version)
+    .option('--command <line>', 'the command line that coturn is started with')
+    .option('--reporter <name>', 'text, json, sarif or github (default: text)')
+    .option('--fix', 'make the safe changes in the file')
+  add('explain', '[file-or-option]', 'say what each line or an option does')
+    .option(...version)
+    .option('--command <line>', 'the command line that coturn is started with')
+  add('migrate', '<file>', 'rewrite it for another release')
+    .option('--from <version>', 'release that it was written for (default: auto)')
+    .option('--to <version>', 'release that it is to be for')
+    .option('--write', 'over the file, instead of to stdout')
+  add('convert', '<file>', 'the same relay for another server')
+    .option('--to <server>', 'eturnal or natcheck')
+    .option(...version)
+}

@@ -1,0 +1,76 @@
+/** Configuration files as they lie on the disk. */
+import { readFileSync, statSync } from 'node:fs'
+import { NatcheckError } from '../../core/index.ts'
+import { usage } from '../io.ts'
+
+export interface ConfText {
+  readonly text: string
+  /** Permission bits. */
+  readonly mode: number
+  /** The bytes of a text that was made from this one. */
+  encode(text: string): Uint8Array
+}
+
+/** A thousand times what people write. */
+const largest = 1_000_000
+
+/** UTF-8, else Latin-1. Throws BAD_FILE for what is no text. */
+export function readConf(path: string, shown: string): ConfText {
+  const { bytes, mode } = readBytes(path, shown)
+  if (bytes.length > largest)
+    throw bad(`${shown} has ${bytes.length} bytes: that is no turnserver.conf`, 'name the right file')
+  if (isBinary(bytes)) throw bad(`${shown} is binary, no text`, 'name a turnserver.conf; save UTF-16 as UTF-8')
+  const utf8 = decodeUtf8(bytes)
+  if (utf8 !== undefined) return { text: utf8, mode, encode: (text) => Buffer.from(text, 'utf8') }
+  return { text: bytes.toString('latin1'), mode, encode: (text) => Buffer.from(text, 'latin1') }
+}
+
+function readBytes(path: string, shown: string): { bytes: Buffer; mode: number } {
+  try {
+    const stat = statSync(path)
+    // A pipe is read as it comes; a device could go on for ever.
+    if (stat.isFile() && stat.size > largest)
+      throw bad(`${shown} has ${stat.size} bytes: that is no turnserver.conf`, 'name the right file')
+    if (!stat.isFile() && !stat.isFIFO()) {
+      throw bad(`${shown} is ${stat.isDirectory() ? 'a directory' : 'no file'}`, 'name the turnserver.conf itself')
+    }
+    return { bytes: readFileSync(path), mode: stat.mode & 0o7777 }
+  } catch (cause) {
+    if (cause instanceof NatcheckError) throw cause
+    const isMissing = codeOf(cause) === 'ENOENT'
+    throw isMissing
+      ? bad(`there is no file ${shown}`, 'check the name', cause)
+      : bad(`${shown} can't be read (${codeOf(cause)})`, 'check that this user may read it', cause)
+  }
+}
+
+/** Control characters that no text has, beyond a stray one. */
+function isBinary(bytes: Buffer): boolean {
+  let odd = 0
+  for (const byte of bytes) if (byte < 7 || (byte > 13 && byte < 32 && byte !== 27)) odd++
+  return odd > bytes.length / 100 + 2
+}
+
+/** With its byte order mark, which coturn trips over. */
+function decodeUtf8(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error)
+
+const bad = (message: string, fix: string, cause?: unknown): NatcheckError =>
+  new NatcheckError('BAD_FILE', message, { fix, cause })
+
+/** A flag that takes a value. */
+export const textOf = (flag: unknown): string | undefined => (typeof flag === 'string' ? flag : undefined)
+
+/** The one file a command needs. */
+export function required(target: string | undefined, fix: string): string {
+  if (target !== undefined && target !== '') return target
+  throw usage('the file is missing', fix)
+}

@@ -1,0 +1,177 @@
+/** The plan of `natcheck coturn init`, from flags, answers and what the machine knows. */
+import { resolve } from 'node:path'
+import { familyOf, NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
+import { userKey } from '../../coturn/generate/key.ts'
+import { certificateDirectory, type CoturnPlan, type PlannedTls, type Profile } from '../../coturn/generate/plan.ts'
+import { isBefore } from '../../coturn/version.ts'
+import type { RelayUser } from '../../relay/options.ts'
+import { type CliIo, usage } from '../io.ts'
+import { readUsersFile } from '../relay/secrets.ts'
+import { readExternalIp, readIp, readListener, readPorts, readWord } from '../relay/values.ts'
+import { textOf } from './files.ts'
+import { targetOf } from './version.ts'
+import type { CoturnWorld } from './world.ts'
+
+type Flags = Readonly<Record<string, unknown>>
+
+export interface InitSettings {
+  readonly plan: Omit<CoturnPlan, 'auth'>
+  /** What clients put into their URLs. */
+  readonly domain: string
+  /** Absent: a shared secret. */
+  readonly users: readonly RelayUser[] | undefined
+}
+
+/** Asks only what it can't find out, and only where somebody is there to answer. Throws USAGE, BAD_ADDRESS or BAD_FILE. */
+export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWorld): Promise<InitSettings> {
+  const { version } = await targetOf(flags['coturnVersion'], '--coturn-version', world)
+  const domain = await readDomain(flags['domain'], io, world)
+  const profile = readWord(flags['profile'] ?? 'public', '--profile', ['public', 'internal', 'lab'] satisfies Profile[])
+  const realm = readRealm(textOf(flags['realm']) ?? domain)
+  const relayIps = list(flags['relayIp']).map((text) => readIp(text, '--relay-ip'))
+  const externalIps =
+    profile === 'public'
+      ? await readExternals(flags['externalIp'], relayIps, io, world)
+      : list(flags['externalIp']).map((text) => readExternalIp(text, '--external-ip'))
+  if (profile === 'lab' && relayIps.length === 1)
+    throw usage('--profile lab with one --relay-ip', 'give a second one of the same family, for RFC 5780')
+  const at = textOf(flags['metrics'])
+  const metrics = at === undefined ? undefined : readListener(at, '--metrics', 9641)
+  const redis = textOf(flags['redis'])
+  if (metrics && isBefore(version, '4.6.3'))
+    throw usage(`coturn ${version} serves metrics on every address`, 'leave --metrics out, or take 4.6.3 or newer')
+  if (metrics && !['loopback', 'private', 'shared', 'link-local'].includes(scopeOf(metrics.ip)))
+    throw usage(`--metrics is ${metrics.ip}, which everybody may reach`, 'give 127.0.0.1:9641 or a private address')
+  return {
+    domain,
+    users: readAuth(flags, io),
+    plan: {
+      version,
+      profile,
+      realm,
+      tls: readTls(flags['tls'], profile, domain),
+      relayIps,
+      externalIps,
+      ports: readPorts(flags['ports'] ?? '49152-65535', '--ports'),
+      redis: redis === undefined ? undefined : readRedis(redis),
+      metrics,
+      container: false,
+    },
+  }
+}
+
+/** `user` lines, with keys that work for this realm only. */
+export const plannedUsers = (users: readonly RelayUser[], realm: string): CoturnPlan['auth'] => ({
+  kind: 'users',
+  users: users.map(({ username, password }) => ({ name: username, key: userKey(username, realm, password) })),
+})
+
+const list = (flag: unknown): string[] => (Array.isArray(flag) ? flag.map(String) : [])
+
+async function readDomain(flag: unknown, io: CliIo, world: CoturnWorld): Promise<string> {
+  const isAsked = flag === undefined && world.interactive && io.stdoutIsTty
+  const text = isAsked
+    ? await world.ask('Name that clients will use, such as turn.example.org:', '')
+    : (textOf(flag) ?? '')
+  if (text === '') throw usage('--domain is missing', 'write --domain turn.example.org')
+  if (parseIp(text) !== undefined || /^(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*$/.test(text)) return text
+  throw usage(`--domain is "${text}", which is no name`, 'write a name such as turn.example.org')
+}
+
+function readRealm(text: string): string {
+  // RFC 8489 §14.9; what a line of the file can hold is narrower still.
+  if (/^[^\s"'#;\\\p{Cc}]{1,127}$/u.test(text)) return text
+  throw usage('--realm is no realm', 'write your domain, such as example.org')
+}
+
+type Mapping = CoturnPlan['externalIps'][number]
+
+/** What was given; else, where somebody can confirm it, what the internet sees of a machine without public address. */
+async function readExternals(
+  flag: unknown,
+  relayIps: readonly string[],
+  io: CliIo,
+  world: CoturnWorld,
+): Promise<Mapping[]> {
+  const given = list(flag)
+  const local = relayIps.length > 0 ? relayIps.filter((ip) => !ip.includes(':')) : world.addresses()
+  const inside = local.length === 1 ? local[0] : undefined
+  if (given.length > 0) {
+    const mappings = await Promise.all(
+      given.map(async (text) =>
+        text === 'auto' ? { external: await world.publicIp() } : readExternalIp(text, '--external-ip'),
+      ),
+    )
+    return mappings.flatMap((mapping) => within(mapping, local, inside))
+  }
+  const isBehindNat = local.length > 0 && local.every((ip) => scopeOf(ip) !== 'global')
+  if (!isBehindNat || !world.interactive || !io.stdoutIsTty) return []
+  const seen = await world.publicIp().catch(() => '')
+  const answer = await world.ask('Public address of this machine (- for none):', seen || '-')
+  return answer === '-' ? [] : within(readExternalIp(answer, 'the public address'), local, inside)
+}
+
+/** With the address inside, where there is only one it could be; nothing where the machine has the public one itself. */
+function within({ external, internal }: Mapping, local: readonly string[], inside: string | undefined): Mapping[] {
+  if (internal === undefined && local.includes(external)) return []
+  const own = internal ?? (inside !== undefined && familyOf(inside) === familyOf(external) ? inside : undefined)
+  return [own === undefined || own === external ? { external } : { external, internal: own }]
+}
+
+function readAuth(flags: Flags, io: CliIo): readonly RelayUser[] | undefined {
+  const file = flags['usersFile']
+  const auth = readWord(flags['auth'] ?? (file === undefined ? 'rest' : 'users'), '--auth', ['rest', 'users'])
+  if (auth === 'rest') {
+    if (file !== undefined) throw usage('--users-file contradicts --auth rest', 'leave one of them out')
+    return undefined
+  }
+  if (typeof file !== 'string')
+    throw usage('--auth users needs --users-file', 'give a file with one NAME:PASSWORD a line')
+  const users = readUsersFile(resolve(io.cwd, file))
+  if (users.length === 0)
+    throw new NatcheckError('BAD_FILE', `the users file ${file} names nobody`, {
+      fix: 'write one NAME:PASSWORD a line',
+    })
+  const odd = users.find(({ username }) => /[\s#"']/.test(username))
+  if (odd)
+    throw new NatcheckError('BAD_FILE', `the users file ${file} has a name with a space, quote or #`, {
+      fix: 'rename that user',
+    })
+  return users
+}
+
+function readTls(flag: unknown, profile: Profile, domain: string): PlannedTls {
+  const text = textOf(flag) ?? (profile === 'public' && parseIp(domain) === undefined ? 'letsencrypt' : 'none')
+  if (text === 'none') return { kind: 'none' }
+  if (text === 'letsencrypt') {
+    return {
+      kind: 'letsencrypt',
+      cert: `${certificateDirectory}/fullchain.pem`,
+      key: `${certificateDirectory}/privkey.pem`,
+    }
+  }
+  const [cert = '', key = '', ...rest] = text.split(',')
+  if (!cert.startsWith('/') || !key.startsWith('/') || rest.length > 0)
+    throw usage(`--tls is "${text}"`, 'write letsencrypt, none, or two full paths CERT,KEY')
+  return { kind: 'files', cert, key }
+}
+
+/** `redis://:password@host:6379/0` as coturn's connection string. */
+function readRedis(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const database = url?.pathname.replace(/^\//, '') ?? ''
+  if (url?.protocol !== 'redis:' || url.hostname === '' || !/^\d*$/.test(database))
+    throw usage('--redis is no redis: URL', 'write redis://:PASSWORD@127.0.0.1:6379/0')
+  const password = decodeURIComponent(url.password)
+  if (/\s/.test(password))
+    throw usage('the password of --redis holds a space', 'coturn parts its settings by spaces: change the password')
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const words = [
+    `${parseIp(host) === undefined ? 'host' : 'ip'}=${host}`,
+    `dbname=${database || '0'}`,
+    ...(password === '' ? [] : [`password=${password}`]),
+    `port=${url.port || '6379'}`,
+    'connect_timeout=30',
+  ]
+  return words.join(' ')
+}

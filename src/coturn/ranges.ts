@@ -1,0 +1,85 @@
+/** Ranges of IP addresses as denied-peer-ip and allowed-peer-ip have them: `IP` or `IP-IP`, both ends included. */
+import { type AddressFamily, familyOf, type IpAddress, ipToBytes, bytesToIp, parseIp } from '../core/index.ts'
+
+export interface IpRange {
+  readonly family: AddressFamily
+  readonly first: bigint
+  readonly last: bigint
+}
+
+/** As coturn reads it; undefined for CIDR, names, two families and ranges that end before they begin. */
+export function parseRange(text: string): IpRange | undefined {
+  const [from = '', to, ...rest] = text.split('-')
+  const first = parsePlainIp(from)
+  const last = to === undefined ? first : parsePlainIp(to)
+  if (rest.length > 0 || first === undefined || last === undefined) return undefined
+  const range = { family: familyOf(first), first: ipNumber(first), last: ipNumber(last) }
+  return familyOf(last) === range.family && range.first <= range.last ? range : undefined
+}
+
+/** `10.0.0.0/8` as the range it stands for; undefined when it is no CIDR. */
+export function parseCidr(text: string): IpRange | undefined {
+  const match = /^(\S+)\s*\/\s*(\d{1,3})$/.exec(text)
+  const ip = parsePlainIp(match?.[1] ?? '')
+  if (!match || ip === undefined) return undefined
+  const family = familyOf(ip)
+  const free = BigInt((family === 4 ? 32 : 128) - Number(match[2]))
+  if (free < 0n) return undefined
+  const first = (ipNumber(ip) >> free) << free
+  return { family, first, last: first + (1n << free) - 1n }
+}
+
+/** An address without zone: coturn knows none. */
+function parsePlainIp(text: string): IpAddress | undefined {
+  const ip = parseIp(text)
+  return ip?.includes('%') ? undefined : ip
+}
+
+export const rangeOfIp = (ip: IpAddress): IpRange => ({ family: familyOf(ip), first: ipNumber(ip), last: ipNumber(ip) })
+
+/** `10.0.0.0-10.255.255.255`, or a single address. */
+export function formatRange({ family, first, last }: IpRange): string {
+  const text = (value: bigint): string => bytesToIp(bytesOf(value, family === 4 ? 4 : 16))
+  return first === last ? text(first) : `${text(first)}-${text(last)}`
+}
+
+export const overlaps = (a: IpRange, b: IpRange): boolean =>
+  a.family === b.family && a.first <= b.last && b.first <= a.last
+
+/** Whether the ranges together hold all of `whole`. */
+export function covers(ranges: readonly IpRange[], whole: IpRange): boolean {
+  let next = whole.first
+  const sorted = ranges
+    .filter((range) => overlaps(range, whole))
+    .toSorted((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))
+  for (const { first, last } of sorted) {
+    if (first > next) return false
+    if (last >= next) next = last + 1n
+  }
+  return next > whole.last
+}
+
+/** The blocks that together are the range, largest possible ones, in order. */
+export function cidrsOf({ family, first, last }: IpRange): string[] {
+  const bits = family === 4 ? 32 : 128
+  const blocks: string[] = []
+  for (let next = first; next <= last; ) {
+    let free = 0
+    while (free < bits && next % (2n << BigInt(free)) === 0n && next + (2n << BigInt(free)) - 1n <= last) free++
+    blocks.push(`${formatRange({ family, first: next, last: next })}/${bits - free}`)
+    next += 1n << BigInt(free)
+  }
+  return blocks
+}
+
+const ipNumber = (ip: IpAddress): bigint => ipToBytes(ip).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
+
+function bytesOf(value: bigint, length: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  let rest = value
+  for (let i = length - 1; i >= 0; i--) {
+    bytes[i] = Number(rest & 0xffn)
+    rest >>= 8n
+  }
+  return bytes
+}

@@ -1,0 +1,10 @@
+/** ICE without sockets: candidates and their lines, priorities, foundations, and an agent that checks every pair. RFC 8445 */
+export * from './agent.ts'
+export type * from './agent-types.ts'
+export * from './candidate.ts'
+export * from './candidate-line.ts'
+export type { PassedOver } from './candidate-table.ts'
+export * from './credentials.ts'
+export * from './foundation.ts'
+export type { IceRole, PairReport, PairState, RemoteCandidate } from './pair.ts'
+export * from './priority.ts'
