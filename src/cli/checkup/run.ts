@@ -8,6 +8,7 @@ import {
   type CheckupReport,
   Redactor,
   redactIce,
+  redactTurn,
   renderCheckup,
   renderGithub,
   renderJunit,
@@ -114,7 +115,7 @@ class Checkup {
       : buildReport({ startedAt, families: [], redacted })
     const iceReport = buildIceReport({ startedAt, observations: redactor ? redactIce(ice, redactor) : ice, redacted })
     const turnReports = turn.map((each) =>
-      buildTurnReport({ startedAt, observations: redactor?.value(each) ?? each, redacted }),
+      buildTurnReport({ startedAt, observations: redactor ? redactTurn(each, redactor) : each, redacted }),
     )
     return buildCheckup(natReport, iceReport, turnReports, { serversFrom, durationMs, expect, failOn })
   }
