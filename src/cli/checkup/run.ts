@@ -77,6 +77,8 @@ class Checkup {
   readonly #settings: CheckupSettings
   readonly #reporter: Reporter
   readonly #redactor: Redactor | undefined
+  /** Of the first round: what relays are like does not change every few seconds, and it takes many allocations. */
+  #turn: Measured['turn'] | undefined
   /** What the last round of --watch found: only news is printed at length. */
   #found = ''
 
@@ -99,7 +101,8 @@ class Checkup {
       // Awaited when the round ends; until then a failure must not count as unhandled.
       written.catch(() => interruption.abort())
     }
-    const measured = await measure(this.#settings, world, this.#io, signal, onEvent)
+    const measured = await measure(this.#settings, world, this.#io, signal, onEvent, this.#turn)
+    this.#turn = measured.turn
     await written
     return await this.#finish(this.#conclude(measured))
   }
