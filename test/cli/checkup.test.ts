@@ -344,6 +344,7 @@ describe('interrupted', () => {
     expect((await run({ ...named, json: true }, world, io)).code).toBe(exitCodes.interrupted)
     expect(reportOf(io)).toMatchObject({ error: { code: 'CANCELLED' }, nat: { nat: { ipv4: { behindNat: true } } } })
     expect(Check(checkupReportSchema, reportOf(io))).toBe(true)
+    expect(reportOf(io).verdict.summary).toMatch(/^Interrupted; so far: Direct/)
     expect(io.stderr).toMatch(/^natcheck: interrupted/)
   })
 
