@@ -1,6 +1,6 @@
 /**
  * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; gather with
- * `gatherIce`, report with `buildIceReport`; relay with `createRelay`.
+ * `gatherIce`, report with `buildIceReport`; look into one TURN server with `probeTurn`; relay with `createRelay`.
  */
 import type { TSchema } from 'typebox'
 import type { RelayOptions } from './relay/options.ts'
@@ -25,6 +25,7 @@ export {
   type StageObservation,
 } from './probe/ice/index.ts'
 export * from './probe/nat/index.ts'
+export { probeTurn, type TurnObservations, type TurnOptions } from './probe/turn/index.ts'
 export * from './relay/index.ts'
 export * from './report/index.ts'
 export { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'

@@ -76,14 +76,12 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     const listener = `require('net').createServer().listen(443, '198.51.100.10', () => console.log('ready'))`
     await printed(lab.server.namespace.start([process.execPath, '-e', listener]), /ready/)
     writeFileSync(join(directory, 'servers.json'), `${JSON.stringify(iceServers, null, 2)}\n`)
-    writeFileSync(join(directory, 'users.txt'), `alice:${turnPassword}\n`)
-    // The TURN servers of the examples. The lab's addresses are for documentation, which relays deny as a rule.
-    const peers = ['203.0.113.0/24', '198.51.100.10', '198.51.100.12'].map((peer) => `--allow-peer=${peer}`)
-    for (const address of ['198.51.100.12:3478', '198.51.100.10:3480']) {
-      const relay = ['relay', `--listen=${address}`, '--datapath=dgram', '--log-level=silent', '--users-file=users.txt']
-      const args = [process.execPath, launcher, ...relay, ...peers]
-      await printed(lab.server.namespace.start(args, { cwd: directory }), /is up/)
-    }
+    // The TURN server of the examples. The network behind the NAT is of documentation's addresses, which relays deny.
+    const users = join(directory, 'users.txt')
+    writeFileSync(users, `alice:${turnPassword}\n`)
+    const peers = '--allow-peer 203.0.113.0/24 --allow-peer 198.51.100.12'
+    const relay = `relay --listen 198.51.100.12:3478 --users-file ${users} --realm example.org ${peers}`
+    await printed(lab.server.namespace.start([process.execPath, launcher, ...relay.split(' ')]), /is up/)
   })
   afterAll(async () => {
     await lab.close()

@@ -64,6 +64,8 @@ export type Api = FastifyInstance<
   TypeBoxTypeProvider
 >
 
+/** A whole company may sit behind one address; what they hold open is bounded by the rooms. */
+const socketsPerMinute = 3000
 /** Guessing a token is what this is for. */
 const signInsPerMinute = 10
 
@@ -146,7 +148,8 @@ export function addApi(api: Api, state: DashboardState, access: Access): void {
     },
   )
 
-  api.get('/api/signal', { websocket: true, schema: { hide: true } }, (socket) => {
+  const config = { rateLimit: { max: socketsPerMinute, timeWindow: 60_000 } }
+  api.get('/api/signal', { websocket: true, config, schema: { hide: true } }, (socket) => {
     takeSeat(socket, { rooms: state.rooms, clock: state.ports.clock, iceServers: options.iceServers })
   })
 }

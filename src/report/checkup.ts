@@ -82,13 +82,16 @@ export function buildCheckup(
   ]
   const sorted = findings.toSorted((a, b) => ranks[a.severity] - ranks[b.severity])
   const expectations = checkExpectations(nat, ice, options)
+  const error = errorOf(nat, ice, options)
+  const verdict = judge(nat, relay, sorted)
+  const isPartial = error?.code === 'CANCELLED'
   return {
     schemaVersion: checkupSchemaVersion,
     command: 'checkup',
     startedAt: nat.startedAt < ice.startedAt ? nat.startedAt : ice.startedAt,
     durationMs: options.durationMs,
     serversFrom: options.serversFrom,
-    verdict: judge(nat, relay, sorted),
+    verdict: isPartial ? { ...verdict, summary: `Interrupted; so far: ${verdict.summary}` } : verdict,
     path: drawPath(nat, ice),
     findings: sorted,
     nat,
@@ -96,7 +99,7 @@ export function buildCheckup(
     turn,
     expectations,
     failed: expectations.filter(({ ok }) => !ok).map(({ word }) => word),
-    error: errorOf(nat, ice, options),
+    error,
     redacted: nat.redacted || ice.redacted,
   }
 }

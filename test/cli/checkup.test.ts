@@ -184,6 +184,17 @@ describe('the look into relays', () => {
     expect(Check(checkupReportSchema, reportOf(out))).toBe(true)
   })
 
+  test('is taken once, however often --watch goes round', async () => {
+    const given = io()
+    const world = worldOf([home], observed(), async ({ pauses }) => {
+      if (pauses.length === 2) given.interrupt()
+    })
+    await run({ ...relayed, watch: true, jsonl: true }, world, given)
+    const rounds = given.stdout.trimEnd().split('\n')
+    expect(world.looked).toHaveLength(1)
+    expect(rounds.map((line) => (JSON.parse(line) as CheckupReport).turn.length)).toEqual([1, 1])
+  })
+
   test('leaves out servers that gave no relay, and a check that has no time left', async () => {
     expect((await run(relayed, worldOf([home], deadRelay), io())).world.looked).toEqual([])
     expect((await run({ ...relayed, timeout: '500' }, undefined, io())).world.looked).toEqual([])
@@ -333,6 +344,7 @@ describe('interrupted', () => {
     expect((await run({ ...named, json: true }, world, io)).code).toBe(exitCodes.interrupted)
     expect(reportOf(io)).toMatchObject({ error: { code: 'CANCELLED' }, nat: { nat: { ipv4: { behindNat: true } } } })
     expect(Check(checkupReportSchema, reportOf(io))).toBe(true)
+    expect(reportOf(io).verdict.summary).toMatch(/^Interrupted; so far: Direct/)
     expect(io.stderr).toMatch(/^natcheck: interrupted/)
   })
 

@@ -92,7 +92,9 @@ describeIf(['netns', 'turnserver'], 'natcheck turn', () => {
       [process.execPath, launcher, 'turn', uri, ...credentials, '--json', ...options],
       { cwd: directory, env: { PATH: process.env['PATH'], TURN_PASSWORD: password } },
     )
-    expect(stdout + stderr).not.toContain(password)
+    expect(stdout).not.toContain(password)
+    // Not even a warning of Node's.
+    expect(stderr).toBe('')
     const report = JSON.parse(stdout) as TurnReport
     expect(Errors(turnReportSchema, report)).toEqual([])
     return { status, report }
@@ -145,6 +147,13 @@ describeIf(['netns', 'turnserver'], 'natcheck turn', () => {
     expect(check(outcome, 'mtu')).toMatchObject({ result: 'yes', facts: { bytes } })
     expect(check(outcome, 'idempotence')).toMatchObject({ result: 'yes' })
     expect(check(outcome, 'stale-nonce')).toMatchObject({ result: 'yes' })
+  })
+
+  test('--redact leaves no address, name or realm', async () => {
+    await coturn('good')
+    const { status, report } = await turn(`turn:${ip}`, '--redact')
+    expect({ status, redacted: report.redacted }).toEqual({ status: 1, redacted: true })
+    expect(JSON.stringify(report)).not.toMatch(/198\.51\.100\.7\b|2001:db8::7\b|example\.org|turn\.example/)
   })
 
   test('an expired certificate', async () => {

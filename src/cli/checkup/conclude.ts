@@ -7,6 +7,7 @@ import {
   type CheckupReport,
   type Redactor,
   redactIce,
+  redactTurn,
 } from '../../report/index.ts'
 import { concludeNat } from '../nat/conclude.ts'
 import type { Measured } from './measure.ts'
@@ -25,7 +26,7 @@ export function concludeCheckup(
   const natReport = settings.nat ? concludeNat(nat, [], redactor) : buildReport({ startedAt, families: [], redacted })
   const iceReport = buildIceReport({ startedAt, observations: redactor ? redactIce(ice, redactor) : ice, redacted })
   const turnReports = turn.map((each) =>
-    buildTurnReport({ startedAt, observations: redactor?.value(each) ?? each, redacted }),
+    buildTurnReport({ startedAt, observations: redactor ? redactTurn(each, redactor) : each, redacted }),
   )
   return buildCheckup(natReport, iceReport, turnReports, { serversFrom, durationMs, expect, failOn })
 }

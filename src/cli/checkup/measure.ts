@@ -27,13 +27,17 @@ export type CheckupEvent = { readonly event: string; readonly command: 'nat' | '
 /** How much longer than its own bound gathering may take. */
 const graceMs = 1000
 
-/** Rejects as the probes do, and with CANCELLED or TIMEOUT. Ends early, with what is known, when `signal` is aborted. */
+/**
+ * Rejects as the probes do, and with CANCELLED or TIMEOUT. Ends early, with what is known, when `signal` is aborted.
+ * `known`: a look into the relays that need not be taken again.
+ */
 export async function measure(
   settings: CheckupSettings,
   world: CheckupWorld,
   io: CliIo,
   signal: AbortSignal,
   onEvent: (event: CheckupEvent) => void,
+  known?: Measured['turn'],
 ): Promise<Measured> {
   const startedAt = new Date(world.clock.wallTime()).toISOString()
   const began = world.clock.now()
@@ -47,7 +51,9 @@ export async function measure(
     const elapsedMs = (): number => Math.round(elapsed(began, world.clock.now()))
     const gatherAndLook = async (): Promise<Pick<Measured, 'ice' | 'turn'>> => {
       const ice = await gather(settings, world, following(abort.signal), (event) => onEvent(asEvent('ice', event)))
-      return { ice, turn: await lookIntoRelays(settings.ice, ice, elapsedMs(), world, following(abort.signal)) }
+      const look = (): Promise<Measured['turn']> =>
+        lookIntoRelays(settings.ice, ice, elapsedMs(), world, following(abort.signal))
+      return { ice, turn: known ?? (await look()) }
     }
     const [nat, rest] = await Promise.all([
       measureNatPart(settings, world, following(abort.signal), tellNat),

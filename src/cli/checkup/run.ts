@@ -17,7 +17,7 @@ import { saveReport } from '../save.ts'
 import { readWord } from '../values.ts'
 import { concludeCheckup } from './conclude.ts'
 import { tellGithub } from './github.ts'
-import { type CheckupEvent, measure } from './measure.ts'
+import { type CheckupEvent, type Measured, measure } from './measure.ts'
 import { type CheckupSettings, readCheckupSettings } from './settings.ts'
 import type { CheckupWorld } from './world.ts'
 
@@ -71,6 +71,8 @@ class Checkup {
   readonly #settings: CheckupSettings
   readonly #reporter: Reporter
   readonly #redactor: Redactor | undefined
+  /** Of the first round: what relays are like does not change every few seconds, and it takes many allocations. */
+  #turn: Measured['turn'] | undefined
   /** What the last round of --watch found: only news is printed at length. */
   #found = ''
 
@@ -93,7 +95,8 @@ class Checkup {
       // Awaited when the round ends; until then a failure must not count as unhandled.
       written.catch(() => interruption.abort())
     }
-    const measured = await measure(this.#settings, world, this.#io, signal, onEvent)
+    const measured = await measure(this.#settings, world, this.#io, signal, onEvent, this.#turn)
+    this.#turn = measured.turn
     await written
     return await this.#finish(concludeCheckup(measured, this.#settings, this.#redactor))
   }

@@ -112,5 +112,10 @@ function checkCommand({ listeners }: Relay, { generated, options }: RelaySetting
     return `${credentials} | npx natcheck ice --ice-servers -`
   }
   const { username, password } = generated ?? { username: user?.username ?? 'anybody', password: user ? '...' : 'any' }
-  return `TURN_PASSWORD=${password} npx natcheck ice --server turn:${address} --username ${username} --credential-env TURN_PASSWORD`
+  const access = `--username ${quoted(username)} --credential-env TURN_PASSWORD`
+  return `TURN_PASSWORD=${password} npx natcheck ice --server ${quoted(`turn:${address}`)} ${access}`
 }
+
+/** As a shell takes it for one word; `[::1]` is a pattern to some. */
+const quoted = (word: string): string =>
+  /^[\w.:@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`

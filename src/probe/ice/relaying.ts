@@ -113,7 +113,7 @@ async function allocate(
 }
 
 export interface AllocationWatch {
-  onData(data: ReceivedData): void
+  readonly onData: (data: ReceivedData) => void
   readonly onLost?: ((lost: Loss) => void) | undefined
   /** What Binding requests to the same port showed. */
   readonly search?: ReflexiveSearch | undefined

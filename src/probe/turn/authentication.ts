@@ -37,7 +37,7 @@ function noteChallenge({ session, notes }: Subject): void {
       notes.note(id, 'not-tested', 'it asks for no credentials')
     return
   }
-  notes.note('authentication', 'yes', `401 with the realm ${challenge.realm}`, { realm: challenge.realm })
+  notes.note('authentication', 'yes', 'strangers get 401')
   const offered = session.observations.flatMap((each) =>
     each.kind === 'request' ? (each.passwordAlgorithms ?? []) : [],
   )

@@ -27,7 +27,7 @@ export type Opened =
       readonly session: TurnSession
       readonly allocation: Allocation
       readonly relayed: TransportAddress
-      close(): Promise<void>
+      readonly close: () => Promise<void>
     }
   | { readonly ok: false; readonly failure: TurnFailure }
 
@@ -86,8 +86,11 @@ export class Allocations {
     this.held--
   }
 
-  refused({ error }: TurnFailure): void {
-    if (error?.code === 486 || error?.code === 508) this.refusals.push({ code: error.code, held: this.held })
+  refused({ error }: TurnFailure, wish: AllocateOptions = {}): void {
+    const code = error?.code
+    // Who wants a pair of ports, or a certain one, may get 508 where plain allocations are still to be had.
+    const isFull = code === 508 && wish.evenPort === undefined && wish.reservationToken === undefined
+    if (code === 486 || isFull) this.refusals.push({ code, held: this.held })
   }
 }
 
@@ -146,7 +149,7 @@ export async function openAnother(
     wish,
   )
   if (!opened.ok) {
-    allocations.refused(opened.failure)
+    allocations.refused(opened.failure, wish)
     allocations.give()
     return opened
   }

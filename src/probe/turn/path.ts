@@ -59,12 +59,13 @@ class Path {
     const [own] = await Promise.all([openOwnSocket(this.#subject, new Ear(this.#traffic.payloads)), this.#openSecond()])
     this.#own = own
     const uninvited = await this.#knock()
+    this.#begin('permission')
     const direct = own && (await meetOwnAddress(this.#subject, this.#traffic, this.#near, own))
     const met = this.#second && (await meetSecond(this.#subject, this.#near, this.#second))
     const hairpin = met && 'near' in met ? met : undefined
     if (met && 'cause' in met) this.#noteRefusedHairpin(met)
     const passage = direct ?? hairpin
-    this.#noteStage('permission', passage !== undefined, passage ? `for ${passage.peer.ip}` : 'no peer was let in')
+    this.#end(passage !== undefined, passage ? `for ${passage.peer.ip}` : 'no peer was let in')
     const forbidden = checkForbiddenPeers(this.#subject, this.#near.session, familyOf(this.#near.relayed.ip))
     if (passage) await Promise.all([this.#checkData(passage, uninvited), this.#checkHairpin(hairpin)])
     else this.#noteNothing()
@@ -116,8 +117,10 @@ class Path {
   async #checkData(passage: Passage, uninvited: number): Promise<void> {
     const { session } = passage.near
     const indications = await this.#traffic.cross(passage, 'indication')
+    this.#begin('channel')
     const bound = await session.bindChannel(passage.peer, limitOf(this.#subject))
-    this.#noteStage('channel', bound.ok, bound.ok ? `to ${formatAddress(passage.peer)}` : bound.failure.why)
+    this.#end(bound.ok, bound.ok ? `to ${formatAddress(passage.peer)}` : bound.failure.why)
+    this.#begin('data')
     const channel = bound.ok ? await this.#traffic.cross(passage, 'channel') : undefined
     const crossings = channel ? [indications, channel] : [indications]
     const forth = total(crossings.map((each) => each.forth))
@@ -141,7 +144,7 @@ class Path {
     const lost = 1 - (forth.received + back.received) / Math.max(1, forth.sent + back.sent)
     const oneWay = forth.received === 0 || back.received === 0
     const detail = `${counts}, by Send/Data and by ChannelData, with ${far === 'own address' ? 'our own address' : 'a second allocation'}`
-    this.#noteStage('data', !oneWay, counts)
+    this.#end(!oneWay, counts)
     if (oneWay) notes.note('data', 'no', counts, facts)
     else if (problem !== undefined) notes.note('data', 'no', `${counts}; ${problem}`, facts)
     else notes.note('data', lost > lossy ? 'warning' : 'yes', detail, facts)
@@ -202,9 +205,14 @@ class Path {
     return met ? { ...met, setsDontFragment: true } : plain
   }
 
-  #noteStage(stage: 'permission' | 'channel' | 'data', ok: boolean, detail: string): void {
+  #begin(stage: 'permission' | 'channel' | 'data'): void {
     const { recorder, target } = this.#subject
-    recorder.end(target.attempt, ok, detail, stage)
+    recorder.begin(target.attempt, stage)
+  }
+
+  #end(ok: boolean, detail: string): void {
+    const { recorder, target } = this.#subject
+    recorder.end(target.attempt, ok, detail)
   }
 }
 

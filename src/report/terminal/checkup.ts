@@ -50,8 +50,11 @@ const verdictMarks: Readonly<Record<CheckupReport['verdict']['kind'], Mark>> = {
   unknown: 'warn',
 }
 
-const verdictMark = ({ verdict, error, failed }: CheckupReport): Mark =>
-  error !== null || failed.length > 0 ? 'bad' : verdictMarks[verdict.kind]
+function verdictMark({ verdict, error, failed }: CheckupReport): Mark {
+  if (failed.length > 0) return 'bad'
+  if (error === null) return verdictMarks[verdict.kind]
+  return error.code === 'CANCELLED' ? 'warn' : 'bad'
+}
 
 const labelWidth = 10
 

@@ -51,7 +51,7 @@ export interface Flaws {
   readonly lifetime?: number
   readonly keepsAllocations?: boolean
   readonly quota?: number
-  readonly evenPort?: 'odd' | 'no token' | 'wrong port'
+  readonly evenPort?: 'odd' | 'no token' | 'wrong port' | 508
   readonly mobility?: 'ticket only'
   readonly refusesChannels?: boolean
   /** What crosses it in one direction only. */
@@ -198,6 +198,7 @@ export class FlawedServer {
     }
     if (held) return { code: 437 }
     if (this.#held.size >= quota) return { code: 486 }
+    if (get(request, evenPort) && this.#flaws.evenPort === 508) return { code: 508 }
     const port = this.#portFor(request)
     const address = { ip: this.#flaws.relayedIp ?? this.#to.ip, port }
     const success = { attributes: [...this.#successOf(address, from), ...this.#extras(request, port)] }

@@ -50,6 +50,7 @@ const cases: readonly Case[] = [
   ['keeps allocations that were given back', { keepsAllocations: true }, 'release', 'no', /still succeeds/],
   ['has a quota of two', { quota: 2 }, 'quota', 'warning', /486/],
   ['gives odd ports for even ones', { evenPort: 'odd' }, 'even-port', 'no', /odd/],
+  ['has no pairs of ports', { evenPort: 508 }, 'even-port', 'no', /not offered \(508/],
   ['gives no token', { evenPort: 'no token' }, 'reservation', 'no', /no RESERVATION-TOKEN/],
   ['does not keep the port of a token', { evenPort: 'wrong port' }, 'reservation', 'no', /and not port/],
   ['gives tickets that it does not take', { mobility: 'ticket only' }, 'mobility', 'no', /not honoured/],

@@ -155,3 +155,30 @@ test('held for eleven minutes, every renewal is survived', async () => {
   expect(wrong(observations)).toEqual([])
   await relay.close()
 })
+
+test('an IPv6 peer that leads into the server is as bad as an IPv4 one', async () => {
+  const { lab, server } = labOf()
+  const relay = await lab.relay(server, { allowPeers: ['::ffff:127.0.0.1', 'fd00::/8'] })
+  const observations = await look(lab, ['turn:50.0.0.1'])
+  expect(checkOf(observations, 'forbidden-peers').result).toBe('yes')
+  expect(checkOf(observations, 'forbidden-peers-ipv6')).toMatchObject({
+    result: 'no',
+    facts: { open: ['::ffff:127.0.0.1', 'fd00:ec2::254'] },
+  })
+  await relay.close()
+})
+
+test('a server inside a private network may reach its neighbours, and no more', async () => {
+  const { lab, server } = labOf({ addresses: ['10.0.0.9'] }, ['10.0.0.5'])
+  for (const [allowPeers, result] of [
+    [['10.0.0.0/8'], 'warning'],
+    [['10.0.0.0/8', '127.0.0.1'], 'no'],
+  ] as const) {
+    const relay = await lab.relay(server, { allowPeers })
+    const observations = await look(lab, ['turn:10.0.0.5'])
+    expect(checkOf(observations, 'forbidden-peers')).toMatchObject({ result })
+    expect(checkOf(observations, 'relayed-address')).toMatchObject({ result: 'yes', facts: { scope: 'private' } })
+    expect(checkOf(observations, 'data')).toMatchObject({ result: 'yes' })
+    await relay.close()
+  }
+})
