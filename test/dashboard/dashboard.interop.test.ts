@@ -1,8 +1,10 @@
 /** The dashboard as a person has it: `natcheck up`, a real relay, and headless Chromium. On loopback. */
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { launcher } from '../cli/natcheck.ts'
@@ -209,6 +211,35 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
       await open(new URL(first.url()).hash.slice(1))
       await connected(first, 'directly')
     })
+  })
+
+  test('with a token: the URL that is printed signs in, a stranger is asked for it, a guest needs only the room', async () => {
+    const tokenFile = join(mkdtempSync(join(tmpdir(), 'natcheck-token-')), 'token')
+    writeFileSync(tokenFile, 'a-token-of-some-length')
+    const guarded = startDaemon(
+      [process.execPath, launcher, 'up', '--listen', '127.0.0.1:0', '--token-file', tokenFile],
+      { cwd: '/' },
+    )
+    const at = (await printed(guarded, /^http.*/))[0]
+    const [owner, stranger, guest] = await Promise.all([1, 2, 3].map(async () => await chromium.browser.newContext()))
+    if (!owner || !stranger || !guest) throw new Error('no contexts')
+    const page = await owner.newPage()
+    await page.goto(`${at}#token=a-token-of-some-length`)
+    await complete(page)
+    expect(page.url()).toBe(at)
+    await page.goto(`${at}#connection`)
+    await page.getByRole('button', { name: 'Make a room' }).click()
+    const link = (await page.locator('[data-room-link]').getAttribute('href')) ?? ''
+    const asked = await stranger.newPage()
+    await asked.goto(at)
+    await asked.getByLabel('Token').fill('wrong')
+    await asked.getByRole('button', { name: 'Open' }).click()
+    await asked.getByText('this is not the token').waitFor()
+    const invited = await guest.newPage()
+    await invited.goto(link)
+    for (const peer of [page, invited]) await peer.getByText('Connected directly.').waitFor()
+    for (const each of [owner, stranger, guest]) await each.close()
+    await guarded.stop()
   })
 
   test.each(views)('axe finds nothing serious in the view %s, light or dark', async (view) => {

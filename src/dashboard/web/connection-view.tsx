@@ -7,7 +7,8 @@ import type { PairEnd } from './pair.ts'
 import { Badge, CopyButton, Facts, milliseconds, Note, Panel } from './parts.tsx'
 import { keptSamples, Peer, type PeerState } from './peer.ts'
 
-const roomOfHash = (): string => /^#connection\/([\w-]+)$/.exec(location.hash)?.[1] ?? ''
+/** Empty: in none. */
+export const roomOfHash = (): string => /^#connection\/([\w-]+)$/.exec(location.hash)?.[1] ?? ''
 
 export const bitRate = (bits: number): string =>
   bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${(bits / 1e3).toFixed(0)} kbit/s`

@@ -3,7 +3,7 @@ import { type JSX, render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { type Config, errorText, fetchConfig, fetchIceServers, RequestError, signIn } from './api.ts'
 import { BrowserView } from './browser-view.tsx'
-import { ConnectionView } from './connection-view.tsx'
+import { ConnectionView, roomOfHash } from './connection-view.tsx'
 import { HistoryView } from './history-view.tsx'
 import { HostView } from './host-view.tsx'
 import { type Live, useLive } from './live.ts'
@@ -58,6 +58,8 @@ const views: readonly [View, ...View[]] = [
   { hash: 'servers', name: 'Servers', show: ({ servers }) => <ServersView {...servers} /> },
   { hash: 'history', name: 'History', show: ({ live }) => <HistoryView latest={live.host.report} /> },
 ]
+
+const guest: Config = { host: false, relay: false, peer: false }
 
 const viewOfHash = (): View => views.find(({ hash }) => location.hash.startsWith(`#${hash}`)) ?? views[0]
 
@@ -116,7 +118,12 @@ function App(): JSX.Element {
       <main id="main" tabIndex={-1}>
         {!live.isConnected && <Note tone="bad">The dashboard does not answer: check that natcheck still runs.</Note>}
         {error instanceof RequestError && error.status === 401 ? (
-          <SignIn onDone={load} />
+          // A room's code is enough to be a peer in it.
+          roomOfHash() === '' ? (
+            <SignIn onDone={load} />
+          ) : (
+            <ConnectionView config={guest} pasted={undefined} />
+          )
         ) : error !== null ? (
           <Note tone="bad">{errorText(error)}</Note>
         ) : (
