@@ -1,6 +1,6 @@
 /** The dashboard as a person has it: `natcheck up`, a real relay, and headless Chromium. On loopback. */
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -240,6 +240,7 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
     for (const peer of [page, invited]) await peer.getByText('Connected directly.').waitFor()
     for (const each of [owner, stranger, guest]) await each.close()
     await guarded.stop()
+    rmSync(tokenFile)
   })
 
   test.each(views)('axe finds nothing serious in the view %s, light or dark', async (view) => {
