@@ -269,6 +269,7 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
       await page.locator('main .panel').first().waitFor()
       const width = await page.evaluate('document.documentElement.scrollWidth')
       expect([view, width]).toEqual([view, 360])
+      await page.close()
     }
     await phone.close()
   })

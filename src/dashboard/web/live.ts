@@ -25,11 +25,12 @@ const nothing: Live = {
   host: { running: false, progress: [], report: null, error: null },
 }
 
-/** One stream for all views: browsers open only six connections to a host. */
+/** One stream for all views, and none for tabs that nobody sees: browsers open only six connections to a host. */
 export function useLive(isActive: boolean): Live {
   const [live, setLive] = useState(nothing)
+  const isVisible = useVisible()
   useEffect(() => {
-    if (!isActive) return
+    if (!isActive || !isVisible) return
     const source = new EventSource('api/live')
     const on = (event: string, change: (live: Live, data: unknown) => Partial<Live>): void =>
       source.addEventListener(event, ({ data }) => {
@@ -45,6 +46,16 @@ export function useLive(isActive: boolean): Live {
     source.addEventListener('open', () => setLive((before) => ({ ...before, isConnected: true })))
     source.addEventListener('error', () => setLive((before) => ({ ...before, isConnected: false })))
     return () => source.close()
-  }, [isActive])
+  }, [isActive, isVisible])
   return live
+}
+
+function useVisible(): boolean {
+  const [isVisible, setVisible] = useState(!document.hidden)
+  useEffect(() => {
+    const look = (): void => setVisible(!document.hidden)
+    document.addEventListener('visibilitychange', look)
+    return () => document.removeEventListener('visibilitychange', look)
+  }, [])
+  return isVisible
 }
