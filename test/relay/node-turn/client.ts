@@ -105,7 +105,7 @@ export class TestClient {
 /** The second answer to a request that was sent again, on a machine that is busy: nobody waits for it any more. */
 function isResponse(bytes: Uint8Array): boolean {
   const decoded = decodeMessage(bytes)
-  return decoded.ok && (decoded.value.class === 'success-response' || decoded.value.class === 'error-response')
+  return decoded.ok && ['success', 'error'].includes(decoded.value.class)
 }
 
 export interface TestPeer {
