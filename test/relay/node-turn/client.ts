@@ -96,9 +96,9 @@ export class TestClient {
   }
 
   #receive(bytes: Uint8Array, from: TransportAddress): void {
-    if (this.#client.receiveDatagram(bytes, from) || isResponse(bytes)) return
+    if (this.#client.receiveDatagram(bytes, from)) return
     this.raw.push(bytes)
-    this.heard.push(describePacket(bytes))
+    if (!isResponse(bytes)) this.heard.push(describePacket(bytes))
   }
 }
 
