@@ -161,8 +161,7 @@ function wrongDirection({ path, folder, text }: Source): string[] {
   return importsOf(text).flatMap(({ specifier }) => {
     if (!specifier.startsWith('.')) return []
     const target = slashes(relative(root, resolve(root, dirname(path), specifier)))
-    if (!/\.(?:tsx?|json)$/.test(specifier))
-      return [`imports ${specifier} without its extension`]
+    if (!/\.(?:tsx?|json)$/.test(specifier)) return [`imports ${specifier} without its extension`]
     if (target === 'src/index.ts') return ['imports src/index.ts, the barrel for users; import the file itself']
     if (!rule) return []
     if (!target.startsWith('src/'))
