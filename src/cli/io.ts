@@ -16,6 +16,8 @@ export interface CliIo {
   readonly columns: number | undefined
   /** Columns of the terminal on stderr as they are now; undefined where there is none. */
   readonly stderrColumns: number | undefined
+  /** All of stdin as text. Rejects with BAD_FILE when it is too large, can't be read, or does not end in time. */
+  readStdin(): Promise<string>
   /** Data. Resolves when it is written, or nobody reads it any more; rejects when it can't be written. */
   out(text: string): Promise<void>
   /** Progress and errors. */
@@ -51,6 +53,9 @@ export const unwritable = (cause: unknown): NatcheckError =>
       fix: 'check where the output goes',
     },
   )
+
+export const unreadable = (what: string, cause?: unknown): NatcheckError =>
+  new NatcheckError('BAD_FILE', `stdin ${what}`, { cause, fix: 'pipe a short text into it' })
 
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof NatcheckError)) return exitCodes.unmeasured

@@ -14,7 +14,8 @@ const onSignal = (): void => {
 process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
 
 // Loaded only now: imports that stand above would all come before the first line of this file.
-const { describeError, errorLine, exitCodeOf, unwritable } = await import('./io.ts')
+const { describeError, errorLine, exitCodeOf, unreadable, unwritable } = await import('./io.ts')
+const { NatcheckError } = await import('../core/errors.ts')
 const { runCli } = await import('./program.ts')
 
 function onInterrupt(callback: () => void): () => void {
@@ -44,6 +45,28 @@ async function out(text: string): Promise<void> {
   }
 }
 
+/** Passwords and lists of servers are small, and whoever pipes them has them at hand. */
+const longestStdin = 1_000_000
+const stdinPatienceMs = 30_000
+
+async function readStdin(): Promise<string> {
+  const { stdin } = process
+  // A person may take as long as it takes.
+  const timer = isatty(0) ? undefined : setTimeout(() => stdin.destroy(unreadable('does not end')), stdinPatienceMs)
+  try {
+    let text = ''
+    for await (const chunk of stdin.setEncoding('utf8')) {
+      text += String(chunk)
+      if (text.length > longestStdin) throw unreadable('is too large')
+    }
+    return text
+  } catch (error) {
+    throw error instanceof NatcheckError ? error : unreadable("can't be read", error)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Some terminals (serial lines, script(1)) say 0: they don't know. */
 const known = (columns: number | undefined): number | undefined => (columns ? columns : undefined)
 
@@ -56,6 +79,7 @@ const io: CliIo = {
   get stderrColumns() {
     return known(process.stderr.columns)
   },
+  readStdin,
   out,
   err: (text) => void process.stderr.write(text),
   onInterrupt,

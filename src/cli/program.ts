@@ -2,12 +2,16 @@
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
 import { wallTime } from '../core/time.ts'
+import type { ReportError } from '../report/nat-report.ts'
 import { addCompareCommand } from './compare/command.ts'
 import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
+import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
+import { addTurnCommand } from './turn/command.ts'
+import { nearest } from '../core/suggest.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -60,6 +64,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
       `Examples:
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
+  natcheck ice          ICE candidates, each proven; with your TURN servers too
   natcheck relay        a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                         will these two hosts connect? from their saved reports
@@ -69,6 +74,14 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   addNatCommand(program, async (flags) => {
     const { natCommand } = await import('./nat/run.ts')
     setExitCode(await natCommand(flags, io))
+  })
+  addIceCommand(program, async (flags) => {
+    const { iceCommand } = await import('./ice/run.ts')
+    setExitCode(await iceCommand(flags, io))
+  })
+  addTurnCommand(program, async (uri, flags) => {
+    const { turnCommand } = await import('./turn/run.ts')
+    setExitCode(await turnCommand(uri, flags, io))
   })
   addRelayCommand(program, async (flags) => {
     const { relayCommand } = await import('./relay/run.ts')
@@ -89,16 +102,14 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   program
     .command('schema')
     .description('print the JSON Schema of a report')
-    .argument('<report>', 'which report: nat or compare')
+    .argument('<report>', `which report: ${Object.keys(schemas).join(', ')}`)
     .action(async (name: string) => {
-      if (name !== 'nat' && name !== 'compare') {
-        throw usage(`there is no report "${name}"`, 'write natcheck schema nat or natcheck schema compare')
+      const load = Object.hasOwn(schemas, name) ? schemas[name] : undefined
+      if (!load) {
+        const meant = nearest(name, Object.keys(schemas)) ?? 'nat'
+        throw usage(`there is no report "${name}"`, `write natcheck schema ${meant}`)
       }
-      const schema =
-        name === 'nat'
-          ? (await import('../report/schema.ts')).natReportSchema
-          : (await import('../report/compare/schema.ts')).compareReportSchema
-      await io.out(`${JSON.stringify(schema, null, 2)}\n`)
+      await io.out(`${JSON.stringify(await load(), null, 2)}\n`)
     })
   return program
 }
@@ -111,6 +122,28 @@ function toNatcheckError(thrown: unknown): unknown {
   return usage(message, suggestion ?? 'natcheck --help lists commands, natcheck COMMAND --help options')
 }
 
+/** Loaded when asked for: typebox is slow. */
+const schemas: Readonly<Record<string, () => Promise<object>>> = {
+  nat: async () => (await import('../report/schema.ts')).natReportSchema,
+  ice: async () => (await import('../report/ice-schema.ts')).iceReportSchema,
+  turn: async () => (await import('../report/ice-schema.ts')).turnReportSchema,
+  compare: async () => (await import('../report/compare/schema.ts')).compareReportSchema,
+}
+
+/** The document of a command that failed: each has its own, and bare `natcheck` nat's. */
+async function failedDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
+  switch (command) {
+    case 'relay':
+      return (await import('./relay/announce.ts')).failedDocument(error)
+    case 'compare':
+      return (await import('../report/compare/report.ts')).compareError(error)
+    case 'ice':
+      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+    default:
+      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
+  }
+}
+
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */
 async function reportFailure(
   thrown: unknown,
@@ -119,24 +152,16 @@ async function reportFailure(
   startedAt: string,
 ): Promise<ExitCode> {
   const description = describeError(thrown)
-  const exitCode = exitCodeOf(thrown)
-  if (args[0] === 'relay' && args.includes('--json')) {
-    const { failedDocument } = await import('./relay/announce.ts')
-    await io.out(`${JSON.stringify(failedDocument(description), null, 2)}\n`).catch(() => {})
-  } else if (args[0] === 'compare' && args.includes('--json')) {
-    const { compareError } = await import('../report/compare/report.ts')
-    await io.out(`${JSON.stringify(compareError(description), null, 2)}\n`).catch(() => {})
-  } else if (args[0] === 'coturn') {
-    const { failedDocument } = await import('./coturn/run.ts')
-    await io.out(failedDocument(args, description)).catch(() => {})
+  if (args[0] === 'coturn') {
+    const document = (await import('./coturn/run.ts')).failedDocument(args, description)
+    await io.out(document).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
-    const { errorReport } = await import('../report/nat-report.ts')
-    const indent = args.includes('--jsonl') ? undefined : 2
+    const document = await failedDocument(args[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
-    await io.out(`${JSON.stringify(errorReport(startedAt, description), null, indent)}\n`).catch(() => {})
+    await io.out(`${JSON.stringify(document, null, args.includes('--jsonl') ? undefined : 2)}\n`).catch(() => {})
   }
   io.err(errorLine(description))
   if (io.env['NATCHECK_DEBUG'] && !(thrown instanceof NatcheckError) && thrown instanceof Error)
     io.err(`${thrown.stack}\n`)
-  return exitCode
+  return exitCodeOf(thrown)
 }

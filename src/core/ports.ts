@@ -104,6 +104,8 @@ export interface StreamOptions {
   readonly tls?: { readonly serverName: string; readonly ca?: string | undefined } | undefined
   /** Milliseconds until the attempt fails with TIMEOUT: connecting and the TLS handshake together. */
   readonly timeoutMs: number
+  /** TCP has connected; with TLS the handshake begins. */
+  readonly onConnected?: (() => void) | undefined
 }
 
 /** A stream that somebody else opened. */
@@ -146,6 +148,8 @@ export interface InterfaceAddress {
   readonly name: string
   readonly ip: IpAddress
   readonly internal: boolean
+  /** An IPv6 privacy address (RFC 8981), which the system will replace; undefined: the system does not say. */
+  readonly temporary?: boolean | undefined
 }
 
 /**

@@ -79,6 +79,7 @@ export class TcpStack {
         )
       })
       const events = this.#events(local, options.to, handlers, {
+        onConnected: () => options.onConnected?.(),
         onReady: () => {
           cancelTimeout()
           resolve(stream)
@@ -118,6 +119,7 @@ export class TcpStack {
       onClose: (error) => handlers?.onClose(error),
     }
     const events = this.#events(local, remote, forward, {
+      onConnected: () => {},
       onReady: () => {
         handlers = listener.accept(stream)
       },
@@ -133,7 +135,7 @@ export class TcpStack {
     local: TransportAddress,
     remote: TransportAddress,
     handlers: StreamHandlers,
-    outcome: Pick<StreamEvents, 'onReady' | 'onFailed'>,
+    outcome: Pick<StreamEvents, 'onConnected' | 'onReady' | 'onFailed'>,
   ): StreamEvents {
     return {
       ...outcome,

@@ -9,6 +9,8 @@ import {
 import type { TcpSegment } from './packet.ts'
 
 export interface StreamEvents {
+  /** TCP has connected. */
+  onConnected(): void
   /** Connected, and the TLS handshake done. */
   onReady(): void
   /** It never became ready. */
@@ -80,6 +82,7 @@ export class VirtualStream implements StreamConnection {
 
   #connected(): void {
     if (this.#state !== 'connecting') return
+    this.#events.onConnected()
     const { serverName } = this.#role
     if (serverName === undefined) this.#ready()
     else {

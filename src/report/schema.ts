@@ -2,10 +2,9 @@
 import Type, { type Static, type TSchema } from 'typebox'
 import type { Described } from './described.ts'
 import type { NatReport } from './nat-report.ts'
+import { closed, nullable } from './schema-parts.ts'
 
 const text = Type.String()
-const nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
-const closed = { additionalProperties: false }
 /** `192.0.2.1:3478` or `[2001:db8::1]:3478` */
 const address = Type.String({ description: 'ip:port, IPv6 in brackets' })
 const count = Type.Integer({ minimum: 0 })

@@ -1,18 +1,40 @@
 /** What this machine knows about its own network: interface addresses and default routers. */
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { type AddressFamily, bytesToIp, type InterfaceAddress, type IpAddress, parseIp } from '../core/index.ts'
 
 /** The addresses of all interfaces that are up. Link-local IPv6 addresses carry their zone: without it they lead nowhere. */
 export function interfaces(): readonly InterfaceAddress[] {
+  const temporary = temporaryAddresses()
   return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     addresses.flatMap(({ address, internal }) => {
       const zoned = /^fe[89ab]/i.test(address) && !address.includes('%') ? `${address}%${name}` : address
       const ip = parseIp(zoned)
-      return ip === undefined ? [] : [{ name, ip, internal }]
+      return ip === undefined ? [] : [{ name, ip, internal, temporary: temporary?.has(ip) }]
     }),
   )
+}
+
+/** IFA_F_TEMPORARY, linux/if_addr.h */
+const temporaryFlag = 0x01
+
+/** Linux lists its IPv6 addresses with their flags: `address index prefix scope flags name`, all in hexadecimal. */
+function temporaryAddresses(): ReadonlySet<string> | undefined {
+  if (process.platform !== 'linux') return undefined
+  let table: string
+  try {
+    table = readFileSync('/proc/net/if_inet6', 'utf8')
+  } catch {
+    return undefined
+  }
+  const addresses = table.split('\n').flatMap((line) => {
+    const [hex = '', , , , flags = '0'] = line.trim().split(/\s+/)
+    const ip = parseIp(hex.match(/.{4}/g)?.join(':') ?? '')
+    return ip !== undefined && Number.parseInt(flags, 16) & temporaryFlag ? [ip] : []
+  })
+  return new Set(addresses)
 }
 
 /** The default router of a family: the one with the lowest metric. Undefined where there is none, or no way to ask. */

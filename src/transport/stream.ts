@@ -38,6 +38,7 @@ export async function connectStream(options: StreamOptions, handlers: StreamHand
   })
   try {
     socket = await Promise.race([openTcp(options, (opening) => (socket = opening)), deadline])
+    options.onConnected?.()
     if (!tls) return wrap(socket, to, handlers)
     const connectedAt = performance.now()
     const secured = await Promise.race([startTls(socket, to, tls), deadline])

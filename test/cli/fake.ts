@@ -13,10 +13,15 @@ export class FakeIo implements CliIo {
   stderrIsTty = false
   columns: number | undefined
   stderrColumns: number | undefined
+  stdin = ''
   stdout = ''
   stderr = ''
   interrupt: () => void = () => {}
   readonly #onSignal = new Map<NodeJS.Signals, Set<() => void>>()
+
+  readStdin(): Promise<string> {
+    return Promise.resolve(this.stdin)
+  }
 
   async out(text: string): Promise<void> {
     this.stdout += text

@@ -119,7 +119,7 @@ describe('refused, with what to do', () => {
       /^from the local address 127\.0\.0\.1 nothing but this machine can be reached$/,
       /^leave --local out/,
     ],
-    ['no server at all', { server: [] }, {}, 'USAGE', /empty/, /name a server/],
+    ['no server at all', { server: [] }, {}, 'USAGE', /empty/, /name at least one/],
     ['a family', { family: '5' }, {}, 'USAGE', /--family is "5"/, /4, 6 or both/],
     ['a timeout', { timeout: '1s' }, {}, 'USAGE', /--timeout is "1s"/, /from 1 to/],
     ['a timeout in the environment', {}, { NATCHECK_TIMEOUT: '-1' }, 'USAGE', /NATCHECK_TIMEOUT is "-1"/, /from 1 to/],
@@ -136,7 +136,7 @@ describe('refused, with what to do', () => {
     ],
     ['a far one', { failOn: 'xyzzy' }, {}, 'USAGE', /no "xyzzy"/, /^It takes symmetric, blocked/],
     ['a word of Object', { failOn: 'constructor' }, {}, 'USAGE', /no "constructor"/, /It takes/],
-    ['no expectation', { failOn: ',' }, {}, 'USAGE', /--fail-on is empty/, /symmetric/],
+    ['no expectation', { failOn: ',' }, {}, 'USAGE', /--fail-on is empty/, /name at least one/],
     ['a switch', {}, { NATCHECK_ROUTER: 'maybe' }, 'USAGE', /NATCHECK_ROUTER is "maybe"/, /true or false/],
     ['a missing settings file', { config: 'none.json' }, {}, 'BAD_FILE', /none\.json/, /--config/],
   ])('%s', (_, flags, env, code, message, fix) => {

@@ -9,7 +9,7 @@ import type { ObservedFile, Observations } from '../../coturn/lint/observations.
 import { countOf, renderReport, reporters } from '../../coturn/lint/reporters.ts'
 import { parseConf } from '../../coturn/parse.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
-import { readWord } from '../relay/values.ts'
+import { readWord } from '../values.ts'
 import { codeOf, type ConfText, readConf, textOf } from './files.ts'
 import { type Target, targetOf } from './version.ts'
 import { type CoturnWorld, machine } from './world.ts'

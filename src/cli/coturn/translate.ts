@@ -8,7 +8,7 @@ import { type Explained, explainConf, explainOption, nearestOption } from '../..
 import { migrate } from '../../coturn/migrate.ts'
 import { parseConf } from '../../coturn/parse.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
-import { readWord } from '../relay/values.ts'
+import { readWord } from '../values.ts'
 import { codeOf, readConf, required, textOf } from './files.ts'
 import { readVersion, targetOf } from './version.ts'
 import { type CoturnWorld, machine } from './world.ts'

@@ -1,5 +1,4 @@
 /** `natcheck nat`: measures (or reads a saved report), concludes, prints, and says how it ended. */
-import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { NatcheckError } from '../../core/index.ts'
 import type { FamilyObservations, NatProgress } from '../../probe/nat/index.ts'
@@ -11,14 +10,15 @@ import {
   hasMeasured,
   type NatReport,
   Redactor,
-  type ReportError,
   renderNat,
   toFamilyReport,
   unmeasuredError,
   unreachableServers,
 } from '../../report/index.ts'
+import { bounded } from '../bounded.ts'
 import { colorLevel } from '../color.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
+import { saveReport } from '../save.ts'
 import { LiveLine } from './live.ts'
 import { publicServers } from './public-servers.ts'
 import { readSavedReport } from './saved.ts'
@@ -46,7 +46,7 @@ export async function natCommand(flags: Record<string, unknown>, io: CliIo, worl
       ? await readSavedReport(resolve(io.cwd, flags['from']))
       : await measure(settings, io, flags['jsonl'] === true, redactor, world)
   const report = conclude(record, settings, redactor)
-  const unsaved = typeof flags['save'] === 'string' ? save(report, resolve(io.cwd, flags['save'])) : null
+  const unsaved = typeof flags['save'] === 'string' ? saveReport(report, resolve(io.cwd, flags['save'])) : null
   // What was measured, perhaps for minutes, is printed all the same.
   await print({ ...report, error: report.error ?? unsaved }, flags, io)
   for (const error of [report.error, unsaved]) if (error) io.err(errorLine(error))
@@ -81,9 +81,6 @@ const createRedactor = (): Redactor => new Redactor(publicServers.map((uri) => u
 const graceMs = 8000
 /** The lifetime search waits for real: RFC 4787 mappings live for minutes, some for hours; the probe has its own bounds. */
 const lifetimeGraceMs = 3_600_000
-/** After an interrupt the probe hands over what it has; if it doesn't, nothing is known. */
-const handOverMs = 500
-
 async function measure(
   settings: NatSettings,
   io: CliIo,
@@ -137,29 +134,6 @@ function progressLine(event: NatProgress, redactor: Redactor | undefined): strin
   return `${JSON.stringify({ event: kind, ...details })}\n`
 }
 
-/** Aborts `work` when it takes too long, and gives up on it when it doesn't even heed that. Nothing hangs. */
-async function bounded<T>(work: Promise<T>, abort: AbortController, limitMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const giveUp = new Promise<never>((_, reject) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      timer = setTimeout(() => {
-        reject(
-          new NatcheckError('TIMEOUT', 'the check did not end in time', { fix: 'give it more time with --timeout' }),
-        )
-      }, handOverMs)
-    }
-    abort.signal.addEventListener('abort', end)
-    timer = setTimeout(() => abort.abort(), limitMs)
-    if (abort.signal.aborted) end()
-  })
-  try {
-    return await Promise.race([work, giveUp])
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
 const analyse = (observations: FamilyObservations): AnalysedFamily => ({
   observations,
   finding: analyseFamily(observations),
@@ -203,17 +177,6 @@ async function print(report: NatReport, flags: Record<string, unknown>, io: CliI
   const level = colorLevel(flags['color'] as boolean | undefined, io)
   const width = Math.min(80, io.columns ?? 80)
   await io.out(renderNat(report, { level, width }, { verbose: flags['verbose'] === true }))
-}
-
-/** Returns why it could not be saved. */
-function save(report: NatReport, path: string): ReportError | null {
-  try {
-    writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`)
-    return null
-  } catch (cause) {
-    const word = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
-    return { code: 'BAD_FILE', message: `the report can't be written to ${path}${word}`, fix: 'check --save' }
-  }
 }
 
 function exitCode(report: NatReport, { failOn }: NatSettings, { interrupted }: RunRecord): ExitCode {

@@ -5,15 +5,8 @@ import { Check, Errors } from 'typebox/value'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { NatcheckError } from '../../core/index.ts'
 import { nearest } from '../../core/suggest.ts'
+import type { SettingsFile } from '../sources.ts'
 import { relayFileSchema } from './schema.ts'
-
-export interface SettingsFile {
-  /** As it was named. */
-  readonly path: string
-  /** File names in it are relative to its own folder. */
-  readonly directory: string
-  readonly values: Readonly<Record<string, unknown>>
-}
 
 const defaultName = 'natcheck.yaml'
 

@@ -1,6 +1,5 @@
 /** The settings of `natcheck relay`: flag, else environment, else settings file, else default. Everything is checked here. */
 import { randomBytes } from 'node:crypto'
-import { resolve } from 'node:path'
 import { familyOf, NatcheckError, type ServerCertificate, scopeOf, type TransportAddress } from '../../core/index.ts'
 import type {
   DatapathName,
@@ -12,9 +11,10 @@ import type {
 } from '../../relay/options.ts'
 import { parseDuration } from '../duration.ts'
 import { type CliIo, usage } from '../io.ts'
-import { readSettingsFile, type SettingsFile } from './file.ts'
+import { Sources } from '../sources.ts'
+import * as values from '../values.ts'
+import { readSettingsFile } from './file.ts'
 import { checkSecret, parseUser, readCertificate, readNonceKey, readSecretFile, readUsersFile } from './secrets.ts'
-import * as values from './values.ts'
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -37,52 +37,6 @@ const longestSeconds = 7 * 86_400
 const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
 const defaultPorts: PortRange = { min: 49_152, max: 65_535 }
 
-/** NATCHECK_RELAY_TLS_LISTEN for tlsListen. */
-const variableOf = (name: string): string =>
-  `NATCHECK_RELAY_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
-const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-
-type Read<T> = (value: unknown, where: string) => T
-
-/** Where settings come from, in their order. */
-class Sources {
-  readonly #flags: Readonly<Record<string, unknown>>
-  readonly #io: Pick<CliIo, 'env' | 'cwd'>
-  readonly #file: SettingsFile | undefined
-
-  constructor(flags: Readonly<Record<string, unknown>>, io: Pick<CliIo, 'env' | 'cwd'>) {
-    this.#flags = flags
-    this.#io = io
-    const named = flags['config'] ?? io.env['NATCHECK_RELAY_CONFIG']
-    this.#file = readSettingsFile(typeof named === 'string' && named !== '' ? named : undefined, io.cwd)
-  }
-
-  /** The setting as `read` has it; undefined when nobody set it. */
-  get<T>(name: string, read: Read<T>): T | undefined {
-    if (this.#flags[name] !== undefined) return read(this.#flags[name], flagOf(name))
-    const variable = variableOf(name)
-    if (this.#io.env[variable]) return read(this.#io.env[variable], variable)
-    const value = this.#file?.values[name]
-    return value === undefined ? undefined : read(value, `"${name}" in ${this.#file?.path}`)
-  }
-
-  list<T>(name: string, read: (item: string, where: string) => T): T[] | undefined {
-    return this.get(name, (value, where) => values.readList(value, where).map((item) => read(item, where)))
-  }
-
-  /** A file's full path: relative to the settings file when that is what names it. */
-  path(name: string): string | undefined {
-    const isOurs = this.#flags[name] === undefined && !this.#io.env[variableOf(name)]
-    const base = isOurs ? (this.#file?.directory ?? this.#io.cwd) : this.#io.cwd
-    return this.get(name, (value) => resolve(base, String(value)))
-  }
-
-  isFlag = (name: string): boolean => this.#flags[name] !== undefined
-
-  /** The environment's only, for what must not stand in a file or on a command line by accident. */
-  env = (variable: string): string | undefined => this.#io.env[variable] || undefined
-}
-
 /** `flags` holds only what was given. Throws USAGE, BAD_FILE or BAD_ADDRESS. */
 export function readRelaySettings(
   flags: Readonly<Record<string, unknown>>,
@@ -90,7 +44,9 @@ export function readRelaySettings(
 ): RelaySettings {
   // commander has --no-auth as auth: false.
   const { auth, ...rest } = flags
-  const from = new Sources(auth === false ? { ...rest, noAuth: true } : rest, io)
+  const named = flags['config'] ?? io.env['NATCHECK_RELAY_CONFIG']
+  const file = readSettingsFile(typeof named === 'string' && named !== '' ? named : undefined, io.cwd)
+  const from = new Sources(auth === false ? { ...rest, noAuth: true } : rest, io, file, 'NATCHECK_RELAY_')
   const warnings: string[] = []
   const stunOnly = from.get('stunOnly', values.readBoolean) ?? false
   const listeners = readListeners(from)

@@ -140,8 +140,6 @@ export class TurnConnection {
     const id = ++this.#lastId
     const deadline = timeoutMs === undefined ? undefined : after(this.#clock.now(), timeoutMs)
     const abort = (): void => this.#driver.handle({ kind: 'cancel', id })
-    // Those that the driver could not tell, because this was called from within one of its effects.
-    for (const [id, finish] of this.#pending) finish({ kind: 'failed', id, failure: cancelled('exchange') })
     signal?.addEventListener('abort', abort)
     try {
       const finish = await new Promise<Finish>((resolve) => {

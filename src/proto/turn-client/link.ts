@@ -20,6 +20,8 @@ export interface LinkOptions {
   /** PEM of the authorities to trust instead of the system's. */
   readonly ca?: string | undefined
   readonly localIp?: IpAddress | undefined
+  /** TCP has connected; with TLS the handshake begins. */
+  readonly onConnected?: (() => void) | undefined
 }
 
 export interface LinkHandlers {
@@ -91,13 +93,13 @@ async function openDatagrams(
 
 async function openStream(
   network: Network,
-  { to, localIp, protocol, serverName = to.ip, ca }: LinkOptions,
+  { to, localIp, protocol, serverName = to.ip, ca, onConnected }: LinkOptions,
   timeoutMs: number,
   { onBytes, onClosed }: LinkHandlers,
 ): Promise<Link> {
   const tls = protocol === 'tls' ? { serverName, ca } : undefined
   const stream = await network.connectStream(
-    { to, localIp, tls, timeoutMs },
+    { to, localIp, tls, timeoutMs, onConnected },
     {
       onData: (bytes) => onBytes(bytes, to),
       onClose: (error) => onClosed(error ? error.message : `${formatAddress(to)} closed the connection`),

@@ -49,6 +49,8 @@ export interface TurnSessionOptions extends TurnHandlers {
   readonly fingerprint?: boolean | undefined
   /** Milliseconds for TCP and TLS to connect. */
   readonly connectTimeoutMs: number
+  /** TCP has connected; with TLS the handshake begins. Called for each connection. */
+  readonly onConnected?: (() => void) | undefined
   /** Ends connecting, and every later call, with `cancelled`. */
   readonly signal?: AbortSignal | undefined
   /** How many 300s to follow, 3 at most. Default 0: a 300 is a failure whose `alternate` says where to. */
@@ -84,6 +86,8 @@ export class TurnSession {
   #connection: TurnConnection | undefined
   #rtt: RttEstimator
   #closed = false
+  /** An Allocate was given up: the server may have granted it all the same. */
+  #doubtful = false
 
   /** For `openTurnSession`. */
   constructor(ports: TurnPorts, options: TurnSessionOptions) {
@@ -146,6 +150,7 @@ export class TurnSession {
       const outcome = await this.#call<'allocated'>((fields) => ({ kind: 'allocate', options, ...fields }), rest)
       if (outcome.ok) return outcome
       const { failure } = outcome
+      this.#doubtful = failure.cause === 'cancelled' || failure.cause === 'timeout'
       const where = failure.error?.code === 437 && newSockets++ < maxNewSockets ? this.#where : this.#redirect(failure)
       if (!where) return outcome
       if ('cause' in where) return { ok: false, failure: where }
@@ -205,12 +210,12 @@ export class TurnSession {
     return this.#call<'exchanged'>((fields) => ({ kind: 'exchange', exchange, ...fields }), call)
   }
 
-  /** Gives back what is held, and closes the sockets. Safe to call twice; never rejects. */
+  /** Gives back what is held, or may be, and closes the sockets. Safe to call twice; never rejects. */
   async close(timeoutMs: number = goodbyeMs): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     const connection = this.#connection
-    if (connection?.client.allocation) {
+    if (connection && (connection.client.allocation || this.#doubtful)) {
       await connection.call<'released'>((fields) => ({ kind: 'release', ...fields }), { timeoutMs })
     }
     connection?.close()

@@ -30,6 +30,18 @@ async function withRelay(
 }
 
 describe.each(protocols)('over %s', (protocol) => {
+  it('runs calls side by side', async () => {
+    const lab = turnLab()
+    await withRelay(lab, {}, async () => {
+      const session = await lab.session({ protocol })
+      value(await session.allocate())
+      const others = ['60.0.0.2', '60.0.0.3'].map((ip) => session.permit([{ ip, port: 1 }]))
+      const outcomes = await Promise.all([...others, session.bindChannel(peer), session.refresh()])
+      expect(outcomes.map(({ ok }) => ok)).toEqual([true, true, true, true])
+      await session.close()
+    })
+  })
+
   it('gets an allocation, sends both ways and gives it back', async () => {
     const lab = turnLab()
     const echo = await openEcho(lab.peer, peer.ip, peer.port)

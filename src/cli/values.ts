@@ -1,23 +1,24 @@
-/** The values of `natcheck relay`'s settings, read from what a person or a file wrote. All throw USAGE or BAD_ADDRESS. */
+/** The values of settings, read from what a person or a file wrote. All throw USAGE or BAD_ADDRESS. */
 import {
+  type AddressFamily,
   familyOf,
   type IpAddress,
   NatcheckError,
   parseAddress,
   parseIp,
   type TransportAddress,
-} from '../../core/index.ts'
-import type { ExternalIp, PortRange } from '../../relay/options.ts'
-import { usage } from '../io.ts'
-import { nearest } from '../../core/suggest.ts'
+} from '../core/index.ts'
+import type { ExternalIp, PortRange } from '../relay/options.ts'
+import { usage } from './io.ts'
+import { nearest } from '../core/suggest.ts'
 
 const badAddress = (message: string, fix: string): NatcheckError => new NatcheckError('BAD_ADDRESS', message, { fix })
 
 /** A list from a file or repeated flags, or words parted by commas or spaces. */
 export function readList(value: unknown, where: string): string[] {
   const values: unknown[] = Array.isArray(value) ? value : [value]
-  const words = values.flatMap((item) => String(item).split(/[\s,]+/))
-  const list = words.filter((word) => word !== '')
+  if (!values.every((item) => typeof item === 'string')) throw usage(`${where} is not a list of texts`)
+  const list = values.flatMap((item) => item.split(/[\s,]+/)).filter((word) => word !== '')
   if (list.length === 0) throw usage(`${where} is empty`, 'name at least one, or leave it out')
   return list
 }
@@ -52,6 +53,13 @@ export function readIp(value: unknown, where: string): IpAddress {
   const ip = parseIp(String(value))
   if (ip !== undefined) return ip
   throw badAddress(`${where} is "${String(value)}", which is no IP address`, 'give an address of this machine')
+}
+
+export function readFamilies(value: unknown, where: string): AddressFamily[] {
+  const word = String(value)
+  if (word === 'both') return [4, 6]
+  if (word === '4' || word === '6') return [word === '4' ? 4 : 6]
+  throw usage(`${where} is "${word}"`, 'write 4, 6 or both')
 }
 
 /** `ADDR:PORT`, or `ADDR` with the default port. */
