@@ -37,10 +37,12 @@ function parsePlainIp(text: string): IpAddress | undefined {
 
 export const rangeOfIp = (ip: IpAddress): IpRange => ({ family: familyOf(ip), first: ipNumber(ip), last: ipNumber(ip) })
 
+export const firstOf = ({ family, first }: IpRange): IpAddress => ipOf(family, first)
+export const lastOf = ({ family, last }: IpRange): IpAddress => ipOf(family, last)
+
 /** `10.0.0.0-10.255.255.255`, or a single address. */
-export function formatRange({ family, first, last }: IpRange): string {
-  const text = (value: bigint): string => bytesToIp(bytesOf(value, family === 4 ? 4 : 16))
-  return first === last ? text(first) : `${text(first)}-${text(last)}`
+export function formatRange(range: IpRange): string {
+  return range.first === range.last ? firstOf(range) : `${firstOf(range)}-${lastOf(range)}`
 }
 
 export const overlaps = (a: IpRange, b: IpRange): boolean =>
@@ -73,6 +75,8 @@ export function cidrsOf({ family, first, last }: IpRange): string[] {
 }
 
 const ipNumber = (ip: IpAddress): bigint => ipToBytes(ip).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
+
+const ipOf = (family: AddressFamily, value: bigint): IpAddress => bytesToIp(bytesOf(value, family === 4 ? 4 : 16))
 
 function bytesOf(value: bigint, length: number): Uint8Array {
   const bytes = new Uint8Array(length)

@@ -103,10 +103,11 @@ const reasons: Readonly<Record<Danger, string>> = {
   private: 'Private networks, and those between carriers and their customers.',
   embedded: 'IPv6 addresses that carry IPv4 ones past the ranges above.',
   reserved: 'Addresses that belong to nobody on the internet.',
+  seldom: 'The same, and rarer still: services of a cloud under a public number, forms that nobody uses any more.',
 }
 
 function peers({ profile, version }: CoturnPlan): Entry[] {
-  const dangers: readonly Danger[] = ['this-host', 'metadata', 'private', 'embedded', 'reserved']
+  const dangers: readonly Danger[] = ['this-host', 'metadata', 'private', 'embedded', 'reserved', 'seldom']
   const ranges = specialRanges(version)
   const entries = dangers.map((danger) => {
     if (danger === 'private' && profile !== 'public')
