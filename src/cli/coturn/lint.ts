@@ -40,7 +40,7 @@ export async function lintCommand(
 }
 
 /** Everything about the machine that rules ask for. */
-function observe(
+export function observe(
   { text, version, command }: LintInput,
   conf: ConfText | undefined,
   { lacks }: Target,

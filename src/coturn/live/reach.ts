@@ -1,7 +1,7 @@
 /** Whom a configuration lets clients reach, and which peers show whether coturn keeps to it. */
 import { bytesToIp, type IpAddress, ipToBytes, parseIp, scopeOf } from '../../core/index.ts'
 import type { Conf } from '../conf.ts'
-import { covers, firstOf, type IpRange, lastOf, parseRange, rangeOfIp } from '../ranges.ts'
+import { covers, firstOf, type IpRange, lastOf, parseCidr, parseRange, rangeOfIp } from '../ranges.ts'
 import { mappedSince } from '../special.ts'
 import { isSince } from '../version.ts'
 
@@ -31,17 +31,25 @@ function unmapped(ip: IpAddress): IpAddress {
   return isMapped ? bytesToIp(bytes.subarray(12)) : ip
 }
 
-/** Both ends of each denied range, as far as nothing allows them. The unspecified address is no peer. */
+/**
+ * Both ends of each range that is meant to be denied, as far as nothing allows them: what coturn takes for no range (CIDR,
+ * a comment behind it) is a range here. The unspecified address is no peer.
+ */
 export function deniedSamples(conf: Conf): IpAddress[] {
-  const ends = ranges(conf, 'denied-peer-ip').flatMap((range) => [firstOf(range), lastOf(range)])
-  return [...new Set(ends)].filter((ip) => scopeOf(ip) !== 'unspecified' && !permits(conf, ip))
+  const allowed = [...ranges(conf, 'allowed-peer-ip'), ...whitelisted(conf)]
+  const ends = conf.all('denied-peer-ip').flatMap(({ value }) => {
+    const text = value.replace(/[\s;#].*$/, '')
+    const range = parseRange(text) ?? parseCidr(text)
+    return range ? [firstOf(range), lastOf(range)] : []
+  })
+  return [...new Set(ends)].filter((ip) => scopeOf(ip) !== 'unspecified' && !covers(allowed, rangeOfIp(ip)))
 }
 
-/** Ways to write an IPv4 address as an IPv6 one; what stands behind some of them is a translator or a tunnel. */
-const forms: readonly ((ip: Uint8Array) => readonly number[])[] = [
+type Form = (ip: Uint8Array) => readonly number[]
+
+/** Ways to write an IPv4 address as an IPv6 one, that every system or a translator knows. */
+const forms: readonly Form[] = [
   (ip) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...ip], // IPv4-mapped, RFC 4291 §2.5.5.2
-  (ip) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...ip], // IPv4-compatible, RFC 4291 §2.5.5.1
-  (ip) => [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, ...ip], // IPv4-translated, RFC 2765 §2.1
   (ip) => [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ...ip], // NAT64, RFC 6052 §2.1
   (ip) => [0, 0x64, 0xff, 0x9b, 0, 1, 0, 0, 0, 0, 0, 0, ...ip], // NAT64 of a network, RFC 8215
   (ip) => [0x20, 0x02, ...ip, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], // 6to4, RFC 3056 §2
@@ -49,6 +57,17 @@ const forms: readonly ((ip: Uint8Array) => readonly number[])[] = [
   (ip) => [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0x5e, 0xfe, ...ip], // ISATAP, RFC 5214 §6.1
 ]
 
-/** An IPv4 address in every form that hides it in IPv6. */
-export const embeddedForms = (ip: IpAddress): IpAddress[] =>
-  forms.map((form) => bytesToIp(Uint8Array.from(form(ipToBytes(ip)))))
+/** Those that hardly any network takes any more. */
+const rare: readonly Form[] = [
+  (ip) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...ip], // IPv4-compatible, RFC 4291 §2.5.5.1
+  (ip) => [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, ...ip], // IPv4-translated, RFC 2765 §2.1
+]
+
+const inForms =
+  (all: readonly Form[]) =>
+  (ip: IpAddress): IpAddress[] =>
+    all.map((form) => bytesToIp(Uint8Array.from(form(ipToBytes(ip)))))
+
+/** An IPv4 address in each form that hides it in IPv6. */
+export const embeddedForms: (ip: IpAddress) => IpAddress[] = inForms(forms)
+export const rareForms: (ip: IpAddress) => IpAddress[] = inForms(rare)

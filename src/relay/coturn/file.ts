@@ -1,9 +1,5 @@
 /** A turnserver that runs a configuration file of its operator's: watched and ended with us, and told nothing of its own. */
-import {
-  after,
-  type TransportAddress,
-  type TransportProtocol,
-} from '../../core/index.ts'
+import { after, type TransportAddress, type TransportProtocol } from '../../core/index.ts'
 import { drainSince, isSince } from '../../coturn/version.ts'
 import type { RelayCallbacks, RelayPorts } from '../relay.ts'
 import { CoturnLog } from './log.ts'
