@@ -1,5 +1,5 @@
 /** The ranges that no public relay may send to: IANA's special-purpose registries (RFC 6890) and what hides IPv4 in IPv6. */
-import { type IpRange, parseCidr, parseRange } from './ranges.ts'
+import { type IpRange, parseCidr } from './ranges.ts'
 import { type CoturnVersion, isBefore } from './version.ts'
 
 /** Why a range is dangerous. */
@@ -38,8 +38,7 @@ const rows: readonly (readonly [Danger, string, string])[] = [
   ['reserved', '2001:db8::/32', 'documentation'],
   // What no list of others has, and nobody is told to have: our own files deny them all the same.
   ['seldom', '168.63.129.16/32', 'services of Azure, public by number only'],
-  // From `::` on it would be all of IPv4 to coturn.
-  ['seldom', '::1-::ffff:ffff', 'IPv4-compatible, RFC 4291 §2.5.5.1'],
+  ['seldom', '::/96', 'IPv4-compatible, RFC 4291 §2.5.5.1'],
   ['seldom', '::ffff:0:0:0/96', 'IPv4-translated, RFC 2765'],
   ['seldom', 'fec0::/10', 'site-local, once'],
   ['seldom', '3fff::/20', 'documentation, RFC 9637'],
@@ -47,7 +46,7 @@ const rows: readonly (readonly [Danger, string, string])[] = [
 ]
 
 const special = ([danger, cidr, what]: readonly [Danger, string, string]): SpecialRange[] => {
-  const range = parseCidr(cidr) ?? parseRange(cidr)
+  const range = parseCidr(cidr)
   return range ? [{ danger, cidr, what, range }] : []
 }
 

@@ -76,7 +76,8 @@ The new file goes to stdout; what it can't carry over stands at its top and goes
   run: `
 turnserver runs with the file as it is, started again with growing pauses when it
   dies. Errors that coturn lint finds are warnings here, or the end with --strict.
-  Its log goes to stderr as JSON lines: clients' doings at --log-level debug.
+  Its log goes where the file says, else to stderr as JSON lines: what clients do
+  at --log-level debug.
 
 SIGHUP reads certificates again; a changed file needs a restart. SIGTERM and
   SIGINT drain where turnserver can (4.6.3 and newer), and end it; a second one

@@ -55,7 +55,11 @@ export async function runCommand(
   try {
     const relay = await startCoturnFile(
       world.ports(),
-      { path, listeners: readiness(settings, reachable(settings)) },
+      {
+        path,
+        logsToUs: !settings.has('log-file') && !settings.isOn('syslog') && !settings.isOn('no-stdout-log'),
+        listeners: readiness(settings, reachable(settings)),
+      },
       { onEvent: (event) => log.event(event) },
     )
     const stopReloading = io.onSignal('SIGHUP', () => {

@@ -1,7 +1,7 @@
 /** A turnserver.conf from a plan: every line with its reason, none that its release does not know. */
 import { isKnownIn } from '../options/spec.ts'
 import { findOption } from '../options/table.ts'
-import { formatRange } from '../ranges.ts'
+import { bytewise, formatRange } from '../ranges.ts'
 import { type Danger, specialRanges } from '../special.ts'
 import { isBefore, isSince, securityFloor } from '../version.ts'
 import type { CoturnPlan } from './plan.ts'
@@ -116,7 +116,10 @@ function peers({ profile, version }: CoturnPlan): Entry[] {
         comment(['natcheck-disable deny-private: an internal relay reaches private peers.']),
       )
     const lines = ranges.filter((range) => range.danger === danger)
-    return note(reasons[danger], ...lines.map(({ range }) => option('denied-peer-ip', formatRange(range))))
+    return note(
+      reasons[danger],
+      ...lines.flatMap(({ range }) => bytewise(range).map((each) => option('denied-peer-ip', formatRange(each)))),
+    )
   })
   return [
     note('coturn knows no CIDR here: each range is FIRST-LAST. allowed-peer-ip would beat all of them.'),

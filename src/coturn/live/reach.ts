@@ -42,7 +42,7 @@ export function deniedSamples(conf: Conf): IpAddress[] {
     const range = parseRange(text) ?? parseCidr(text)
     return range ? [firstOf(range), lastOf(range)] : []
   })
-  return [...new Set(ends)].filter((ip) => scopeOf(ip) !== 'unspecified' && !covers(allowed, rangeOfIp(ip)))
+  return [...new Set(ends)].filter((ip) => ip !== '0.0.0.0' && ip !== '::' && !covers(allowed, rangeOfIp(ip)))
 }
 
 type Form = (ip: Uint8Array) => readonly number[]

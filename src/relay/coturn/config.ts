@@ -7,7 +7,7 @@ import { settingLine } from '../../coturn/parse.ts'
 import { type CoturnVersion, isBefore, isSince } from '../../coturn/version.ts'
 import type { Discovery } from '../discovery.ts'
 import type { RelayOptions } from '../options.ts'
-import { allowedRanges, deniedRanges, peerRange, reachesLoopback } from './peers.ts'
+import { allowedRanges, deniedRanges, peerRanges, reachesLoopback } from './peers.ts'
 
 export interface CoturnSettings {
   readonly options: RelayOptions
@@ -173,8 +173,10 @@ function peerLines({ options, inDatabase }: CoturnSettings, version: CoturnVersi
   return [
     'no-multicast-peers',
     ...(reachesLoopback(allowed) ? ['allow-loopback-peers'] : []),
-    ...deniedRanges(version, denyPeers).map((range): Line => ['denied-peer-ip', peerRange(range)]),
-    ...(inDatabase ? [] : allowed.map((range): Line => ['allowed-peer-ip', peerRange(range)])),
+    ...deniedRanges(version, denyPeers)
+      .flatMap(peerRanges)
+      .map((range): Line => ['denied-peer-ip', range]),
+    ...(inDatabase ? [] : allowed.flatMap(peerRanges).map((range): Line => ['allowed-peer-ip', range])),
   ]
 }
 

@@ -10,6 +10,8 @@ import { Supervisor } from './supervisor.ts'
 export interface CoturnFileOptions {
   /** Full path; it is read by turnserver alone. */
   readonly path: string
+  /** The file says nothing of its log: then it goes to stdout, and so to us. */
+  readonly logsToUs: boolean
   /** Where it will answer. */
   readonly listeners: readonly { readonly protocol: TransportProtocol; readonly address: TransportAddress }[]
 }
@@ -37,12 +39,13 @@ export async function startCoturnFile(
   callbacks: Pick<RelayCallbacks, 'onEvent'>,
 ): Promise<CoturnFile> {
   const { processes, turnserver, version } = await findInstallation(ports)
+  const args = ['-c', options.path, ...(options.logsToUs ? ['--log-file=stdout'] : [])]
   const log = new CoturnLog()
   const supervisor = new Supervisor({
     clock: ports.clock,
     name: 'turnserver',
     fix: 'mend what it complains about: natcheck coturn lint',
-    start: (onLine, onEnd) => processes.start({ path: turnserver, args: ['-c', options.path] }, { onLine, onEnd }),
+    start: (onLine, onEnd) => processes.start({ path: turnserver, args }, { onLine, onEnd }),
     answers: (signal) => untilServing(ports, options.listeners, signal),
     onLine: (line) => {
       const read = log.read(line)

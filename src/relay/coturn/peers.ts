@@ -1,6 +1,6 @@
 /** Our peer rules as coturn has them: ranges from one address to another, of which the allowed ones beat the denied. */
 import { bytesToIp, NatcheckError } from '../../core/index.ts'
-import { formatRange, type IpRange, overlaps, parseCidr } from '../../coturn/ranges.ts'
+import { bytewise, formatRange, type IpRange, overlaps, parseCidr } from '../../coturn/ranges.ts'
 import { specialRanges } from '../../coturn/special.ts'
 import type { CoturnVersion } from '../../coturn/version.ts'
 import { parseRange } from '../../proto/turn-server/index.ts'
@@ -23,11 +23,9 @@ const loopback = ['127.0.0.0/8', '::1/128'].map(rangeOf)
 export const reachesLoopback = (ranges: readonly IpRange[]): boolean =>
   ranges.some((range) => loopback.some((other) => overlaps(range, other)))
 
-/**
- * As a line has it. A range from `::` on holds all of IPv4 for coturn, so ranges begin behind the unspecified address,
- * which it never takes for a peer.
- */
-export const peerRange = (range: IpRange): string => formatRange({ ...range, first: range.first || 1n })
+/** As lines have it. None begins at an unspecified address, which coturn takes for every one, and never for a peer. */
+export const peerRanges = (range: IpRange): string[] =>
+  bytewise({ ...range, first: range.first || 1n }).map(formatRange)
 
 /** Throws USAGE. */
 export function rangeOf(text: string): IpRange {

@@ -24,6 +24,8 @@ export interface Asked {
   readonly access: Access
   /** Whom the certificate is for. */
   readonly tlsName: string
+  /** PEM of the file's own certificate, which may be signed by itself. */
+  readonly tlsCa: string | undefined
   readonly peers: readonly IpAddress[]
   /** Allocations that one user may have, and all together, where they are to be tried out. */
   readonly userQuota: number | undefined
@@ -68,6 +70,8 @@ const requestMs = 2000
 const probeMs = 8000
 /** coturn ends an allocation a second after it was given back. */
 const releaseMs = 1200
+/** What one stage takes at most, and the one before it. */
+const tightQuota = 12
 /** Enough to be quick, and few enough that nothing is lost. */
 const atOnce = 8
 
@@ -95,13 +99,17 @@ class Asking {
       return { reached, relayed: this.#relayed, ...nothing, ...rest }
     }
     const own = access.credentials(0)
+    await this.#settle()
     const turn = await this.#probe(main)
+    await this.#settle()
     const answers = await this.#askPeers(main, peers)
+    await this.#settle()
     const wrong = own && { ...own, password: `${own.password}!` }
     const wrongPassword = wrong && (await this.#code(main, wrong, {}))
     const longest = await this.#with(main, own, { lifetimeSeconds: 86_400 }, ({ lifetimeSeconds }) =>
       Promise.resolve(lifetimeSeconds),
     )
+    await this.#settle()
     const tcp = reached.find(({ protocol, ok }) => protocol === 'tcp' && ok)
     const tcpRelay = tcp && (await this.#code(tcp, own, { transport: RequestedTransport.tcp }))
     const { userQuota, totalQuota } = await this.#quotas(main)
@@ -121,21 +129,27 @@ class Asking {
   async #open(
     { protocol, to }: Pick<Reached, 'protocol' | 'to'>,
     credentials: Credentials | undefined,
+    ca?: string,
   ): ReturnType<typeof openTurnSession> {
     const { signal, tlsName } = this.#asked
     return await openTurnSession(this.#ports, {
       to,
       protocol,
       serverName: tlsName,
+      ca,
       ...(credentials && { credentials }),
       connectTimeoutMs: requestMs,
       signal: AbortSignal.any([signal]),
     })
   }
 
-  /** Up to an allocation, without and then with TLS that is believed. */
+  /** Up to an allocation. */
   async #reach({ protocol, to }: Asked['listeners'][number]): Promise<Reached> {
-    const opened = await this.#open({ protocol, to }, this.#asked.access.credentials(0))
+    const { access, tlsCa } = this.#asked
+    const first = await this.#open({ protocol, to }, access.credentials(0))
+    const isUnknown = !first.ok && /^(?:self-signed|untrusted)$/.test(first.failure.tls?.problem ?? '')
+    const opened =
+      isUnknown && tlsCa !== undefined ? await this.#open({ protocol, to }, access.credentials(0), tlsCa) : first
     if (!opened.ok) {
       const { why, tls } = opened.failure
       const seen = tls && tls.chain.length > 0 ? { session: tls, version: undefined } : undefined
@@ -212,6 +226,13 @@ class Asking {
       if (done !== true) await this.#with(at, credentials, {}, ask)
     }
     return answers
+  }
+
+  /** Where quotas are small, what was given back a moment ago still counts. */
+  async #settle(): Promise<void> {
+    const { userQuota = Infinity, totalQuota = Infinity, access, signal } = this.#asked
+    const isTight = totalQuota <= tightQuota || (userQuota <= tightQuota && !access.manyUsers)
+    if (isTight) await pause(this.#ports.clock, releaseMs, signal)
   }
 
   async #quotas(at: Reached): Promise<Pick<Answers, 'userQuota' | 'totalQuota'>> {

@@ -93,13 +93,12 @@ function check({ answers }: Compared, id: TurnCheckId): CheckObservation | undef
 const isUnknown = (each: CheckObservation | undefined): boolean =>
   each === undefined || each.result === 'not-tested' || each.result === 'inconclusive'
 
-function listeners({ answers, running }: Compared): Claim[] {
-  const said = { udp: running.port('listening-port'), tcp: running.port('listening-port'), tls: 0 }
+function listeners({ answers, conf, running }: Compared): Claim[] {
   return answers.reached
     .filter(({ protocol }) => protocol !== 'tls')
     .map(({ protocol, to, ok, why }) =>
       claim(`listens-${protocol}`, `listens on ${protocol.toUpperCase()}`, {
-        file: `port ${said[protocol]}`,
+        file: `port ${conf.port('listening-port')}`,
         reality: ok ? `answers on ${formatAddress(to)}` : `${formatAddress(to)}: ${why}`,
         result: same(ok || !running.relays),
         fix: 'look at the log of turnserver: an address or port that it can’t have, or credentials that it does not take',
@@ -200,7 +199,7 @@ function hiddenPeers(compared: Compared): Claim {
   const denied = deniedSamples(compared.running).filter((ip) => familyOf(ip) === 4)
   const file = 'the denied IPv4 ranges, in 8 forms of IPv6'
   const fix =
-    'deny ::1-::ffff:ffff, ::ffff:0:0:0/96 and (below 4.9) ::ffff:0:0/96, 64:ff9b::/96, 64:ff9b:1::/48, 2001::/23, 2002::/16, fe80::/10, as FIRST-LAST'
+    'deny them as the files of natcheck coturn init do, range for range: coturn compares IPv6 addresses byte by byte'
   const common = refused(compared, [...new Set(denied.flatMap(embeddedForms))], file, fix)
   const all = refused(
     compared,
@@ -303,7 +302,7 @@ function tcpRelay({ running, answers }: Compared): Claim {
   const isOff = running.isOn('no-tcp-relay')
   const file = isOff ? 'no-tcp-relay' : 'TCP to peers (RFC 6062) too'
   const seen = answers.tcpRelay
-  if (seen === undefined || seen === 'silent') {
+  if (seen === undefined || seen === 'silent' || seen === 486) {
     return claim('tcp-relay', 'TCP to peers', notShown(file, 'takes a TCP listener that answers'))
   }
   const reality = seen === 'granted' ? 'TCP allocations are granted' : `refused (${seen})`

@@ -54,7 +54,7 @@ export async function startCopy(ports: RelayPorts, conf: Conf, guest: StandIns['
     const running = await startCoturnFile(
       ports,
       // A certificate that it can't read leaves it without TLS, which is for the check to find out.
-      { path, listeners: readiness(copy, listeners) },
+      { path, logsToUs: false, listeners: readiness(copy, listeners) },
       { onEvent: (event) => event.kind === 'log' && event.level === 'warning' && complaints.push(event.message) },
     )
     const close = async (): Promise<void> => {

@@ -206,6 +206,7 @@ async function compare(job: Job, world: CoturnWorld, subject: Subject): Promise<
     listeners: subject.listeners,
     access,
     tlsName: nameIn(file) ?? 'localhost',
+    tlsCa: file?.toString(),
     peers: running.relays ? peersToAsk(running) : [],
     userQuota: few('user-quota'),
     // A server at work has other users, who would be refused meanwhile.
