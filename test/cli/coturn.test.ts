@@ -77,7 +77,13 @@ describe('init', () => {
     const username = `${Date.parse('2026-11-21T12:00:00Z') / 1000}:natcheck`
     expect(server?.username).toBe(username)
     expect(server?.credential).toBe(createHmac('sha1', secret).update(username).digest('base64'))
-    expect(check?.[0]).toBe(`npx natcheck coturn lint ${join(directory, 'turnserver.conf')} --coturn-version 4.6.1`)
+    const [conf, secretFile] = ['turnserver.conf', 'turn-secret'].map((name) => join(directory, name))
+    const url = 'turn:turn.example.org:3478?transport=udp'
+    expect(check).toEqual([
+      `npx natcheck coturn lint ${conf} --coturn-version 4.6.1`,
+      `npx natcheck coturn check ${conf}`,
+      `npx natcheck credentials --secret-file ${secretFile} --url '${url}' | npx natcheck turn '${url}' --ice-servers -`,
+    ])
     expect(io.stderr).toBe('')
   })
 
@@ -153,17 +159,56 @@ describe('init', () => {
     expect(/^external-ip=(.*)$/m.exec(content('turnserver.conf'))?.[1]).toBe(expected)
   })
 
-  test('asks what it can’t find out where somebody can answer, and has what it found confirmed', async () => {
-    io.stdoutIsTty = true
+  describe('with somebody at the terminal', () => {
     const asked: string[] = []
-    const ask = (question: string, preset: string): Promise<string> => {
-      asked.push(question)
-      return Promise.resolve(preset || 'asked.example.org')
-    }
-    await init({}, { interactive: true, ask, publicIp: () => Promise.resolve('8.8.4.4') })
-    expect(content('turnserver.conf')).toContain('\nrealm=asked.example.org\n')
-    expect(content('turnserver.conf')).toContain('\nexternal-ip=8.8.4.4/10.0.0.5\n')
-    expect(asked.length).toBe(2)
+    beforeEach(() => {
+      io.stdoutIsTty = true
+      asked.length = 0
+    })
+    /** Takes what is offered; where nothing is, the name. */
+    const answering = (answers: Readonly<Record<string, string>> = {}): Partial<CoturnWorld> => ({
+      interactive: true,
+      publicIp: () => Promise.resolve('8.8.4.4'),
+      look: () => ({ kind: 'missing' }),
+      ask: (question, preset) => {
+        asked.push(question)
+        const answer = Object.entries(answers).find(([word]) => question.includes(word))?.[1]
+        return Promise.resolve(answer ?? (preset || 'asked.example.org'))
+      },
+    })
+
+    test('asks what it can’t find out, and has what it found confirmed', async () => {
+      await init({}, answering())
+      expect(content('turnserver.conf')).toContain('\nrealm=asked.example.org\n')
+      expect(content('turnserver.conf')).toContain('\nexternal-ip=8.8.4.4/10.0.0.5\n')
+      expect(asked.map((question) => question.split(' ')[0])).toEqual(['Name', 'Public', 'TLS'])
+    })
+
+    test('nothing where everything is found or given', async () => {
+      const found: Partial<CoturnWorld> = {
+        ...answering(),
+        addresses: () => ['8.8.4.4'],
+        look: () => ({ kind: 'unreadable', why: 'EACCES' }),
+      }
+      await init({ domain: 'turn.example.org' }, found)
+      expect(asked).toEqual([])
+      expect(content('turnserver.conf')).toContain('\ncert=/etc/turnserver/fullchain.pem\n')
+    })
+
+    test('the version where none is installed, the address where there are several, the certificate', async () => {
+      await init(
+        { domain: 'turn.example.org' },
+        {
+          ...answering({ Version: '4.17.2', Which: '10.0.1.5', TLS: '/etc/t/c.pem,/etc/t/k.pem' }),
+          installed: () => Promise.resolve(undefined),
+          addresses: () => ['10.0.0.5', '10.0.1.5'],
+        },
+      )
+      const text = content('turnserver.conf')
+      expect(text).toMatch(/^# turnserver\.conf for coturn 4\.17\.2/)
+      for (const line of ['external-ip=8.8.4.4/10.0.1.5', 'cert=/etc/t/c.pem', 'pkey=/etc/t/k.pem'])
+        expect(text.split('\n')).toContain(line)
+    })
   })
 
   test('in words', async () => {
