@@ -1,6 +1,6 @@
 /**
- * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; relay with
- * `createRelay`.
+ * natcheck's public API: measure with `probeNat`, conclude with `analyseFamily`, report with `buildReport`; gather with
+ * `gatherIce`, report with `buildIceReport`; look into one TURN server with `probeTurn`; relay with `createRelay`.
  */
 import type { TSchema } from 'typebox'
 import type { RelayOptions } from './relay/options.ts'
@@ -8,7 +8,24 @@ import type { Relay, RelayCallbacks, RelayPorts } from './relay/relay.ts'
 import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'
 
 export * from './core/index.ts'
+export {
+  type AttemptObservation,
+  type CandidateObservation,
+  type Cause,
+  type CauseCode,
+  gatherIce,
+  type IceObservations,
+  type IceOptions,
+  type IcePorts,
+  type IceProgress,
+  // The relay's own IceServer is the entry to paste; this one is a URL of it, read.
+  type IceServer as IceServerToAsk,
+  type ReachabilityObservation,
+  readIceServers,
+  type StageObservation,
+} from './probe/ice/index.ts'
 export * from './probe/nat/index.ts'
+export { probeTurn, type TurnObservations, type TurnOptions } from './probe/turn/index.ts'
 export * from './relay/index.ts'
 export * from './report/index.ts'
 export { nodeNetwork, nodeProcesses, systemClock, systemRandom } from './transport/index.ts'

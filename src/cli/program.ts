@@ -65,6 +65,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   natcheck              the whole check-up: same as natcheck nat
   natcheck nat --help   its options, and what leaves your machine
   natcheck ice          ICE candidates, each proven; with your TURN servers too
+  natcheck turn URI     one TURN server in depth
   natcheck relay        a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                         will these two hosts connect? from their saved reports
@@ -132,16 +133,11 @@ const schemas: Readonly<Record<string, () => Promise<object>>> = {
 
 /** The document of a command that failed: each has its own, and bare `natcheck` nat's. */
 async function failedDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
-  switch (command) {
-    case 'relay':
-      return (await import('./relay/announce.ts')).failedDocument(error)
-    case 'compare':
-      return (await import('../report/compare/report.ts')).compareError(error)
-    case 'ice':
-      return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
-    default:
-      return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
-  }
+  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
+  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
+  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  if (command === 'turn') return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
+  return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
 }
 
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */
@@ -153,8 +149,8 @@ async function reportFailure(
 ): Promise<ExitCode> {
   const description = describeError(thrown)
   if (args[0] === 'coturn') {
-    const document = (await import('./coturn/run.ts')).failedDocument(args, description)
-    await io.out(document).catch(() => {})
+    // Its sub-commands have documents of their own.
+    await io.out((await import('./coturn/run.ts')).failedDocument(args, description)).catch(() => {})
   } else if (args.includes('--json') || args.includes('--jsonl')) {
     const document = await failedDocument(args[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.

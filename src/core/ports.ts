@@ -112,6 +112,9 @@ export interface StreamOptions {
 export interface AcceptedStream extends StreamConnection {
   /** Bytes given to `send` that have not left yet: what a reader too slow for us makes us hold. */
   readonly unsent: number
+  /** Reads no more, so that the sender has to wait; some data may still come. */
+  pause(): void
+  resume(): void
 }
 
 /** Called for every stream that has connected (with TLS: shaken hands); answers with who listens to it. */
@@ -137,7 +140,7 @@ export interface ListenOptions {
 
 export interface StreamListener {
   readonly local: TransportAddress
-  /** For handshakes from now on; open streams keep theirs. Throws TLS_FAILED, and keeps the old one, when the PEM is bad. */
+  /** For handshakes from now on; open streams keep theirs. Throws BAD_FILE, and keeps the old one, when the PEM is bad. */
   replaceCertificate(certificate: ServerCertificate): void
   /** Accepts no more. Accepted streams live on. */
   close(): void
@@ -166,7 +169,7 @@ export interface Network {
   ): Promise<ConnectedDatagramEndpoint>
   /** Rejects with CONNECTION_REFUSED, UNREACHABLE, NO_ROUTE, TIMEOUT, or a TlsError (TLS_FAILED). */
   connectStream(options: StreamOptions, handlers: StreamHandlers): Promise<StreamConnection>
-  /** Rejects as openDatagram does, and with TLS_FAILED for a certificate or key that can't be read. */
+  /** Rejects as openDatagram does, and with BAD_FILE for a certificate or key that can't be read. */
   listenStream(options: ListenOptions, accept: AcceptStream): Promise<StreamListener>
   /** A and AAAA records in the resolver's order. Rejects with UNKNOWN_HOST or DNS_FAILED. */
   resolveHost(name: string, timeoutMs: number): Promise<readonly IpAddress[]>

@@ -229,6 +229,8 @@ const accepted = (stream: StreamConnection): AcceptedStream => ({
   unsent: 0,
   send: (bytes) => stream.send(bytes),
   close: () => stream.close(),
+  pause: () => undefined,
+  resume: () => undefined,
 })
 
 /** The names a certificate is for: virtual TLS checks nothing else. */
@@ -237,7 +239,7 @@ function namesOf({ cert }: ServerCertificate): readonly string[] {
     const { subjectAltName = '' } = new X509Certificate(cert)
     return subjectAltName.split(', ').map((name) => name.replace(/^(?:DNS|IP Address):/, ''))
   } catch (cause) {
-    throw new NatcheckError('TLS_FAILED', "the certificate can't be read", { fix: 'Give a PEM file.', cause })
+    throw new NatcheckError('BAD_FILE', "the certificate can't be read", { fix: 'Give a PEM file.', cause })
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type IpAddress,
   NatcheckError,
   type Network,
+  parseIp,
   scopeOf,
   type TransportAddress,
 } from '../core/index.ts'
@@ -15,12 +16,19 @@ import { formatServerUri, type ServerUri } from '../wire/index.ts'
 import type { ExternalIp, RelayOptions } from './options.ts'
 import type { RelayListener } from './relay.ts'
 
-/** Throws BAD_ADDRESS for what the system would bind, but nobody could be sent to. */
+/** Throws BAD_ADDRESS for what is no address, and for what the system would bind, but nobody could be sent to. */
 export function checkHostAddresses(options: RelayOptions): void {
   const { listen = [], tlsListen = [], altIp, relayIps = [], externalIps = [] } = options
   const named = [...relayIps, ...externalIps.map(({ external }) => external), ...(altIp === undefined ? [] : [altIp])]
   const refuse = (ip: IpAddress, why: string): never => {
     throw new NatcheckError('BAD_ADDRESS', `${ip} ${why}`, { fix: 'give the address of one host' })
+  }
+  const internal = externalIps.flatMap((each) => each.internal ?? [])
+  for (const ip of [...[...listen, ...tlsListen].map((each) => each.ip), ...named, ...internal]) {
+    if (parseIp(ip) === undefined) refuse(ip, 'is no IP address')
+  }
+  for (const { port } of [...listen, ...tlsListen]) {
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) refuse(`port ${port}`, 'is not between 0 and 65535')
   }
   for (const { ip } of [...listen, ...tlsListen]) {
     if (scopeOf(ip) === 'multicast') refuse(ip, 'is a group of hosts (multicast)')

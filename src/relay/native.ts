@@ -17,6 +17,7 @@ import type { Relay, RelayCallbacks, RelayListener, RelayPorts } from './relay.t
 import { fromRules, rulesOf, settingsOf } from './rules.ts'
 import {
   createServerWith,
+  policyOf,
   type ServerMessage,
   type ServerRequest,
   type ServerRules,
@@ -131,12 +132,16 @@ class NativeRelay implements Relay {
     const certificate = changes.certificate
     const validTo = certificate && checkServerCertificate(certificate, this.#wallTime())
     const rules = rulesOf(next)
+    policyOf(rules) // throws before anything has changed
+    if (this.#closed) throw new NatcheckError('CANCELLED', 'the relay has ended')
+    // Only now is it known whether TLS takes it, such as the length of its key.
+    if (certificate && this.#options.tlsListen !== undefined) {
+      this.#running.replaceCertificate(certificate)
+      this.#certificate = certificate
+      this.#certificateValidTo = validTo
+    }
     await this.#ask({ kind: 'replace-rules', rules })
     this.#rules = rules
-    if (!certificate || this.#options.tlsListen === undefined) return
-    this.#running.replaceCertificate(certificate)
-    this.#certificate = certificate
-    this.#certificateValidTo = validTo
   }
 
   async drain(timeoutMs: number): Promise<void> {

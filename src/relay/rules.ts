@@ -33,6 +33,11 @@ export const settingsOf = (
 ): ServerSettings => ({
   ...rules,
   ...addresses,
+  // Behind a 1:1 NAT the listeners have these addresses too, and no client may reach them.
+  listeners: [
+    ...addresses.listeners,
+    ...(options.externalIps ?? []).flatMap(({ external: ip }) => addresses.listeners.map(({ port }) => ({ ip, port }))),
+  ],
   realm: options.realm ?? 'natcheck',
   nonceKey: options.nonceKey ?? random.bytes(32),
   noAuth: options.noAuth === true || options.stunOnly === true,

@@ -1,4 +1,5 @@
 /** Starts the engine that was asked for. Each is loaded only when it is. */
+import { NatcheckError } from '../core/index.ts'
 import { checkHostAddresses } from './addresses.ts'
 import type { StartRelay } from './relay.ts'
 
@@ -22,5 +23,9 @@ export const startRelay: StartRelay = async (ports, options, callbacks) => {
       const { startCoturnRelay } = await import('./coturn/engine.ts')
       return await startCoturnRelay(ports, options, callbacks)
     }
+    default:
+      throw new NatcheckError('USAGE', `there is no engine "${String(engine)}"`, {
+        fix: 'give native, node-turn or coturn',
+      })
   }
 }

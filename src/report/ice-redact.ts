@@ -1,22 +1,32 @@
-/** What `--redact` hides of a gathering run, besides addresses: the names in certificates, and whose realm and authority it is. */
+/** What `--redact` hides of a gathering run and of a TURN server, besides addresses: the names in certificates, and whose realm and authority it is. */
 import type { AttemptObservation, IceObservations } from '../probe/ice/index.ts'
+import type { TurnObservations } from '../probe/turn/index.ts'
 import type { Redactor } from './redact.ts'
 
 const hidden = 'redacted'
 
 /** Candidate lines stay what they are: an address becomes another address. */
 export function redactIce(observations: IceObservations, redactor: Redactor): IceObservations {
-  for (const { tls, realm, causes } of observations.attempts) {
+  hideNames(observations.attempts, redactor)
+  return redactor.value({ ...observations, attempts: observations.attempts.map(withoutOwners) })
+}
+
+export function redactTurn(observations: TurnObservations, redactor: Redactor): TurnObservations {
+  hideNames(observations.transports, redactor)
+  return redactor.value({ ...observations, transports: observations.transports.map(withoutOwners) })
+}
+
+function hideNames(attempts: readonly AttemptObservation[], redactor: Redactor): void {
+  for (const { tls, realm, causes } of attempts) {
     const names = causes.flatMap(({ facts }) => facts['names'] ?? [])
     for (const name of [...(tls?.names ?? []), ...names, realm ?? '']) {
       // A word without a dot may stand anywhere; a realm that is one is hidden where it stands.
       if (typeof name === 'string' && name.includes('.')) redactor.hide(name)
     }
   }
-  return redactor.value({ ...observations, attempts: observations.attempts.map(withoutOwners) })
 }
 
-function withoutOwners(attempt: AttemptObservation): AttemptObservation {
+function withoutOwners<T extends AttemptObservation>(attempt: T): T {
   const { realm, tls, causes } = attempt
   return {
     ...attempt,

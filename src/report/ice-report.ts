@@ -23,7 +23,7 @@ export interface IceServerReport extends AttemptObservation {
 }
 
 export type IceVerdictKind =
-  /** Every server works, and each address was proven. */
+  /** Every server works. What could not be proven is among the findings, and so is what is denied. */
   | 'all-good'
   /** Some servers work. */
   | 'partly'

@@ -1,6 +1,6 @@
 /** The JSON Schemas of IceReport and TurnReport. Loads typebox, which is slow: import it only where a schema is really needed. */
 import Type, { type Static, type TSchema } from 'typebox'
-import { turnCheckIds } from '../probe/turn/index.ts'
+import { turnCheckIds } from '../probe/turn/observations.ts'
 import type { Described } from './described.ts'
 import type { IceReport } from './ice-report.ts'
 import { closed, nullable } from './schema-parts.ts'

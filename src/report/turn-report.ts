@@ -76,6 +76,24 @@ export function buildTurnReport({ startedAt, observations, redacted = false }: T
   }
 }
 
+/** The document for a run that never came to measure: the same fields, and the error. */
+export const turnErrorReport = (startedAt: string, error: ReportError): TurnReport => ({
+  ...buildTurnReport({
+    startedAt,
+    observations: {
+      uri: '',
+      transports: [],
+      subject: null,
+      checks: [],
+      allocations: 0,
+      endedAtMs: 0,
+      ended: 'complete',
+    },
+  }),
+  verdict: { kind: 'unusable', summary: error.message },
+  error,
+})
+
 function errorOf({ ended, transports }: TurnObservations): ReportError | null {
   if (ended === 'interrupted') {
     return { code: 'CANCELLED', message: 'interrupted: this is what was known by then', fix: null }

@@ -1,7 +1,7 @@
 /** What is wrong with a TLS server's certificate, or with its handshake, in one line a person can act on. */
 import { isIP } from 'node:net'
 import { checkServerIdentity, type DetailedPeerCertificate, type PeerCertificate, type TLSSocket } from 'node:tls'
-import { type CertificateInfo, type TlsProblem, wallTime } from '../core/index.ts'
+import { type CertificateInfo, parseIp, type TlsProblem, wallTime } from '../core/index.ts'
 import { systemWord } from './failures.ts'
 
 /** A problem as a word for programs and in words for people. */
@@ -91,7 +91,10 @@ function nameProblem(serverName: string, certificate: PeerCertificate): string {
 }
 
 const namesOf = (certificate: PeerCertificate): string[] =>
-  (certificate.subjectaltname ?? '').split(', ').flatMap((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1] ?? [])
+  (certificate.subjectaltname ?? '').split(', ').flatMap((entry) => {
+    const name = /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1]
+    return name === undefined ? [] : [parseIp(name) ?? name]
+  })
 
 /** Two issuers with the same field come as an array. */
 const first = (field: string | readonly string[] | undefined): string | undefined =>

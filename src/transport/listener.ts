@@ -22,6 +22,12 @@ import { closeError } from './stream.ts'
  */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
+/** What was sent before a close has this long to leave: who never reads would otherwise keep the descriptor. */
+const LINGER_MS = 10_000
+
+/** Of one listener, those that are still shaking hands among them: each costs some 50 KB. */
+const MAX_CONNECTIONS = 16_384
+
 /** Connections the kernel finishes before we have taken them: a flood of new clients is no reason to refuse some. */
 const BACKLOG = 1024
 
@@ -29,6 +35,7 @@ export async function listenStream(options: ListenOptions, accept: AcceptStream)
   const { family, ip, port = 0, tls, spareDescriptors = 0 } = options
   const secure = tls && secureServer(tls)
   const server = secure ?? createTcpServer({ noDelay: true })
+  server.maxConnections = MAX_CONNECTIONS
   await listen(server, family, ip, port)
   // Out of descriptors or the like: the connection is lost, the listener lives on.
   server.on('error', () => undefined)
@@ -75,8 +82,8 @@ function secureServer(certificate: ServerCertificate): TlsServer {
 }
 
 const unreadable = (cause: unknown): NatcheckError =>
-  new NatcheckError('TLS_FAILED', `the certificate or its key can't be used (${systemWord(cause)})`, {
-    fix: 'give PEM files that belong together',
+  new NatcheckError('BAD_FILE', `the certificate or its key can't be used (${systemWord(cause)})`, {
+    fix: 'give PEM files that belong together, with keys as long as TLS wants them today',
     cause,
   })
 
@@ -103,6 +110,7 @@ function take(socket: Socket, accept: AcceptStream): void {
   const remote = { ip: parseIp(remoteAddress) ?? remoteAddress, port: remotePort }
   let open = true
   let failure: unknown
+  let lingering: NodeJS.Timeout | undefined
   const stream: AcceptedStream = {
     local: { ip: parseIp(localAddress) ?? localAddress, port: localPort ?? 0 },
     remote,
@@ -118,7 +126,10 @@ function take(socket: Socket, accept: AcceptStream): void {
       open = false
       socket.unref()
       socket.destroySoon()
+      lingering = setTimeout(() => socket.destroy(), LINGER_MS).unref()
     },
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
   }
   const handlers = accept(stream)
   socket.on('error', (error) => (failure ??= error))
@@ -128,6 +139,7 @@ function take(socket: Socket, accept: AcceptStream): void {
   socket.once('close', () => {
     const orderly = !open || failure === undefined
     open = false
+    clearTimeout(lingering)
     handlers.onClose(orderly ? undefined : closeError(failure, remote))
   })
 }

@@ -3,7 +3,14 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
-import { type AddressFamily, bytesToIp, type InterfaceAddress, type IpAddress, parseIp } from '../core/index.ts'
+import {
+  type AddressFamily,
+  bytesToIp,
+  familyOf,
+  type InterfaceAddress,
+  type IpAddress,
+  parseIp,
+} from '../core/index.ts'
 
 /** The addresses of all interfaces that are up. Link-local IPv6 addresses carry their zone: without it they lead nowhere. */
 export function interfaces(): readonly InterfaceAddress[] {
@@ -12,7 +19,9 @@ export function interfaces(): readonly InterfaceAddress[] {
     addresses.flatMap(({ address, internal }) => {
       const zoned = /^fe[89ab]/i.test(address) && !address.includes('%') ? `${address}%${name}` : address
       const ip = parseIp(zoned)
-      return ip === undefined ? [] : [{ name, ip, internal, temporary: temporary?.has(ip) }]
+      return ip === undefined
+        ? []
+        : [{ name, ip, internal, ...(familyOf(ip) === 6 && temporary && { temporary: temporary.has(ip) }) }]
     }),
   )
 }

@@ -19,6 +19,8 @@ describe('help', () => {
   test.each([
     ['help', ['--help']],
     ['help-nat', ['nat', '--help']],
+    ['help-ice', ['ice', '--help']],
+    ['help-turn', ['turn', '--help']],
     ['help-relay', ['relay', '--help']],
     ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],

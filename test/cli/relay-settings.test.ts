@@ -101,6 +101,15 @@ describe('order', () => {
     })
   })
 
+  test('a password may hold spaces and commas, but in the environment', () => {
+    const password = 'a, b:c d'
+    for (const user of [`alice:${password}`, [`alice:${password}`]]) {
+      const config = join(directory, 'user.yaml')
+      writeFileSync(config, `user: ${JSON.stringify(user)}\n`)
+      expect(settings({ config }).options.users).toEqual([{ username: 'alice', password }])
+    }
+  })
+
   test('secrets from the environment and from a file', () => {
     const env = { NATCHECK_RELAY_AUTH_SECRET: 'another 16 bytes' }
     expect(settings({ authSecretFile: 'secret.txt' }, env).options.authSecrets).toEqual([

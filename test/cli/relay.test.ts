@@ -102,8 +102,10 @@ describe('without users', () => {
     const where = `127.0.0.1:${address.port}`
     const urls = [`turn:${where}?transport=udp`, `turn:${where}?transport=tcp`]
     expect(document).toMatchObject({ schemaVersion: 1, kind: 'relay', engine: 'native', urls, error: null })
-    expect(document.check).toBe(`npx natcheck nat --server stun:${where} --no-router`)
     const [server] = document.iceServers ?? []
+    expect(document.check).toBe(
+      `TURN_PASSWORD=${server?.credential} npx natcheck ice --server turn:${where} --username ${server?.username} --credential-env TURN_PASSWORD`,
+    )
     expect(server).toEqual({ urls, username: expect.any(String), credential: expect.any(String) })
     const outcome = await allocate(await client(address, server?.username ?? '', server?.credential ?? ''))
     expect(code(outcome)).toBe('success')
@@ -120,6 +122,23 @@ describe('without users', () => {
     expect(io.stdout).toMatch(/\[\{"urls":\["turn:.*"credential":"[\w-]{20}"\}\]/)
     expect(io.stderr).toBe('')
   })
+})
+
+test.each([
+  [
+    'a user of their own',
+    { user: ['alice:wonderland'] },
+    /^TURN_PASSWORD=\.\.\. npx natcheck ice --server turn:[\d.:]+ --username alice --credential-env TURN_PASSWORD$/,
+  ],
+  [
+    'nobody in particular',
+    { auth: false },
+    /^TURN_PASSWORD=any npx natcheck ice --server turn:[\d.:]+ --username anybody/,
+  ],
+  ['STUN only', { stunOnly: true }, /^npx natcheck nat --server stun:[\d.:]+ --no-router$/],
+])('the check for %s', async (_, flags, line) => {
+  const { document } = await start(flags)
+  expect(document.check).toMatch(line)
 })
 
 test('client addresses are logged at debug only, secrets never', async () => {

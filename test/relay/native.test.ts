@@ -1,4 +1,5 @@
 /** createRelay on loopback: hooks, events, NAT behaviour discovery, the limits of ports, and what is left when it ends. */
+import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import {
   createRelay,
@@ -24,6 +25,7 @@ import {
   requestedTransport,
   xorPeerAddress,
 } from '../../src/wire/index.ts'
+import { certificate } from '../transport/certificates.ts'
 
 const ports = { network: nodeNetwork(), clock: systemClock, random: systemRandom }
 const ip = '127.0.0.1'
@@ -168,6 +170,27 @@ test('events tell of allocations, and no relayed port is left: 508', async () =>
   expect(events.map(({ kind }) => kind)).toEqual(['allocation-created', 'relay-failed', 'allocation-ended'])
   expect(events[0]).toMatchObject({ allocation: { username: 'alice', protocol: 'udp', relayed: [{ ip, port }] } })
   expect(events[2]).toMatchObject({ why: 'refreshed-to-zero' })
+})
+
+test('a reload whose certificate TLS does not take changes nothing', async () => {
+  const good = certificate({ commonName: ip })
+  const bad = certificate({ commonName: ip, issuer: good, keys: generateKeyPairSync('rsa', { modulusLength: 512 }) })
+  const { relay, to } = await relayWith({ users, tlsListen: [{ ip, port: 0 }], certificate: good })
+  const changed = relay.reload({ users: [{ username: 'bob', password: 'b' }], certificate: bad })
+  await expect(changed).rejects.toMatchObject({ code: 'BAD_FILE', message: expect.stringContaining("can't be used") })
+  expect(await allocate(await client(to))).toBe(0)
+})
+
+test.each(['native', 'node-turn'] as const)('%s: its listener behind a 1:1 NAT is no peer either', async (engine) => {
+  const externalIps = [
+    { external: '9.9.9.9', internal: ip },
+    { external: '9.9.9.8', internal: '127.0.0.2' },
+  ]
+  const { to } = await relayWith({ users, engine, relayIps: ['127.0.0.2'], externalIps })
+  const alice = await client(to)
+  expect(await allocate(alice)).toBe(0)
+  expect(await bind(alice, 0x4000, { ip: '9.9.9.9', port: to.port })).toBe(403)
+  expect(await bind(alice, 0x4000, { ip: '9.9.9.9', port: to.port === 9 ? 10 : 9 })).toBe(0)
 })
 
 test('lifetimes can be set: an allocation of one second ends by itself', async () => {

@@ -1,8 +1,10 @@
 /** A headless Chromium that talks to nobody but loopback, with a page that can make data channels. */
 import { createHash, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import type { DataChannelOptions, DataChannelReport } from './data-channel.ts'
 import { programPath } from './requirements.ts'
@@ -18,6 +20,8 @@ export interface ChromiumOptions {
   /** Self-signed certificates of TURN servers to trust, PEM. */
   readonly trust?: readonly string[]
   readonly args?: readonly string[]
+  /** Runs it in this network namespace. Its page is then an empty one on http://localhost. */
+  readonly namespace?: string
 }
 
 /** Nothing that a browser does by itself: no updates, no phoning home, no lookups. */
@@ -36,12 +40,12 @@ const quiet = [
 ]
 
 /** Needs the requirement `chromium`. Close it when done. */
-export async function launchChromium({ trust = [], args = [] }: ChromiumOptions = {}): Promise<Chromium> {
+export async function launchChromium({ trust = [], args = [], namespace }: ChromiumOptions = {}): Promise<Chromium> {
   const server = await servePage()
   const { port } = server.address() as AddressInfo
   const trusted = trust.length === 0 ? [] : [`--ignore-certificate-errors-spki-list=${trust.map(spkiHash).join(',')}`]
   const browser = await chromium
-    .launch({ executablePath: programPath('chromium') ?? 'chromium', args: [...quiet, ...trusted, ...args] })
+    .launch({ executablePath: executable(namespace), args: [...quiet, ...trusted, ...args] })
     .catch((error: unknown) => {
       server.close()
       throw error
@@ -50,6 +54,12 @@ export async function launchChromium({ trust = [], args = [] }: ChromiumOptions 
     browser,
     async newPage() {
       const page = await browser.newPage()
+      if (namespace !== undefined) {
+        // No server of ours is there to be asked.
+        await page.route('**', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }))
+        await page.goto('http://localhost/')
+        return page
+      }
       await page.goto(`http://localhost:${port}/`)
       await page.waitForFunction('globalThis.relayedDataChannel !== undefined')
       return page
@@ -60,6 +70,17 @@ export async function launchChromium({ trust = [], args = [] }: ChromiumOptions 
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** Playwright takes a program without arguments, so the namespace needs a script; it talks through pipes, which stay. */
+function executable(namespace: string | undefined): string {
+  const program = programPath('chromium') ?? 'chromium'
+  if (namespace === undefined) return program
+  const script = join(mkdtempSync(join(tmpdir(), 'natcheck-chromium-')), 'chromium')
+  writeFileSync(script, `#!/bin/sh\nrm -r "$(dirname "$0")"\nexec ip netns exec ${namespace} ${program} "$@"\n`, {
+    mode: 0o755,
+  })
+  return script
 }
 
 /** Two peer connections in the page, relay-only; see data-channel.mjs. */

@@ -16,6 +16,8 @@ export interface CoturnOptions {
   readonly alternatePort?: number
   /** Relay for this user, with long-term credentials. Default: STUN only. */
   readonly turn?: { readonly user: string; readonly password: string; readonly realm: string }
+  /** Files with certificate and key, for TLS on 5349. Default: no TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string }
   /** More options, such as `--no-rfc5780`. */
   readonly options?: readonly string[]
 }
@@ -31,14 +33,14 @@ export async function startCoturn(namespace: Namespace, options: CoturnOptions):
   const directory = await mkdtemp(join(tmpdir(), 'natcheck-coturn-'))
   const port = options.port ?? 3478
   const alternatePort = options.alternatePort ?? 3479
-  const { turn } = options
+  const { turn, tls } = options
   const daemon = namespace.start([
     'turnserver',
     '-n', // no configuration file
     '--log-file=stdout',
     '--simple-log',
     '--no-cli',
-    '--no-tls',
+    ...(tls ? ['--tls-listening-port=5349', `--cert=${tls.cert}`, `--pkey=${tls.key}`] : ['--no-tls']),
     '--no-dtls',
     `--userdb=${join(directory, 'turndb')}`,
     `--pidfile=${join(directory, 'pid')}`,

@@ -1,5 +1,5 @@
 /** X.509 certificates for tests, made here: no openssl needed, any dates, any names. RFC 5280; DER by X.690. */
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, type KeyPairKeyObjectResult, sign } from 'node:crypto'
 import { ipToBytes, parseIp } from '../../src/core/index.ts'
 
 export interface CertificateOptions {
@@ -11,6 +11,8 @@ export interface CertificateOptions {
   /** Absent: self-signed. */
   readonly issuer?: Certificate
   readonly isAuthority?: boolean
+  /** Absent: of P-256. Other keys than that need an issuer. */
+  readonly keys?: KeyPairKeyObjectResult
 }
 
 export interface Certificate {
@@ -26,7 +28,7 @@ let serial = 1
 
 export function certificate(options: CertificateOptions): Certificate {
   const { commonName, issuer } = options
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { publicKey, privateKey } = options.keys ?? generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const tbs = sequence(
     tagged(0xa0, integer(2)), // version 3
     integer(serial++),

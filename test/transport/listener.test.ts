@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type AcceptedStream, NatcheckError, type StreamListener } from '../../src/core/index.ts'
 import { nodeNetwork } from '../../src/transport/index.ts'
 import { certificate } from './certificates.ts'
@@ -67,6 +67,21 @@ describe('listening', () => {
     socket.destroy()
   })
 
+  test('one that never reads is gone ten seconds after it was closed', async () => {
+    const { createConnection } = await import('node:net')
+    const { listener, heard, streams } = await serve()
+    const socket = createConnection(listener.local.port, ip).pause()
+    socket.on('error', () => undefined)
+    await expect.poll(() => streams.length).toBe(1)
+    for (let i = 0; i < 16; i++) streams[0]?.send(new Uint8Array(2 ** 20))
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    streams[0]?.close()
+    vi.advanceTimersByTime(10_000)
+    vi.useRealTimers()
+    await heard.hasClosed()
+    socket.destroy()
+  })
+
   test('TLS, and a renewed certificate for those who come later', async () => {
     const first = certificate(localhost)
     const second = certificate(localhost)
@@ -94,9 +109,7 @@ describe('listening', () => {
     expect(await code(network.listenStream(foreign, () => new RecordedStream()))).toBe('BAD_ADDRESS')
     const one = certificate(localhost)
     const mismatch = { cert: one.cert, key: certificate(localhost).key }
-    expect(await code(network.listenStream({ family, ip, tls: mismatch }, () => new RecordedStream()))).toBe(
-      'TLS_FAILED',
-    )
+    expect(await code(network.listenStream({ family, ip, tls: mismatch }, () => new RecordedStream()))).toBe('BAD_FILE')
   })
 
   test('somebody who does not speak TLS is no stream, and stops nobody', async () => {

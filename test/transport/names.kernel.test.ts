@@ -175,10 +175,10 @@ describeIf(['nft'], 'the machine seen from inside', () => {
     expect(value).toEqual(
       expect.arrayContaining([
         { name: 'lo', ip: '127.0.0.1', internal: true },
-        { name: 'lo', ip: '::1', internal: true },
+        { name: 'lo', ip: '::1', internal: true, temporary: false },
         { name: 'client0', ip: '10.77.0.2', internal: false },
-        { name: 'client0', ip: 'fd77::2', internal: false },
-        { name: 'client0', ip: expect.stringMatching(/^fe80::[0-9a-f:]+%client0$/), internal: false },
+        { name: 'client0', ip: 'fd77::2', internal: false, temporary: false },
+        { name: 'client0', ip: expect.stringMatching(/^fe80::[0-9a-f:]+%client0$/), internal: false, temporary: false },
       ]),
     )
   })

@@ -130,7 +130,10 @@ describe('TLS', () => {
     const names: unknown[] = []
     const to = await listen(tlsEcho(valid, (socket) => names.push((socket as { servername?: unknown }).servername)))
     const heard = new RecordedStream()
-    const stream = await network.connectStream({ to, tls: tls(serverName), timeoutMs }, heard)
+    let connected = 0
+    const onConnected = (): void => void connected++
+    const stream = await network.connectStream({ to, tls: tls(serverName), timeoutMs, onConnected }, heard)
+    expect(connected).toBe(1)
     stream.send(bytes('over TLS'))
     await heard.hasReceived('over TLS')
     expect(names).toEqual([sni])

@@ -74,10 +74,10 @@ The new file goes to stdout; what it can't carry over stands at its top and goes
   to stderr. It holds the passwords of the old one.
 `,
   run: `
-turnserver runs with the file as it is, started again with growing pauses when it
-  dies. Errors that coturn lint finds are warnings here, or the end with --strict.
-  Its log goes where the file says, else to stderr as JSON lines: what clients do
-  at --log-level debug.
+turnserver runs with the file as it is, and is started again, with growing
+  pauses, when it dies. Errors that coturn lint finds are warnings here, or the
+  end with --strict. Its log goes where the file says, else to stderr as JSON
+  lines; what clients do is told at --log-level debug.
 
 SIGHUP reads certificates again; a changed file needs a restart. SIGTERM and
   SIGINT drain where turnserver can (4.6.3 and newer), and end it; a second one
@@ -88,17 +88,17 @@ Exit code:
   3 turnserver is missing or does not run     130 ended at once
 `,
   check: `
-Without --running a turnserver is started on loopback, with a private copy of the
-  file: addresses, ports, log and pid file are its own, databases, redirection,
-  metrics and consoles are left out, and where the file tells no password, a user
-  of the copy is added. Every rule about peers, users, limits and the protocol is
-  the file's.
+Without --running a turnserver is started on loopback with a private copy of
+  the file: addresses, ports, log and pid file are its own; databases,
+  redirection, metrics and consoles are left out; where the file tells no
+  password, a user is added. Every rule about peers, users, limits and the
+  protocol is the file's.
 
-What is asked: credentials and realm, the ends of each denied range, and the same
-  in every form that hides IPv4 in IPv6, relayed ports, lifetime, quotas up to 64
-  allocations, TCP to peers, relay to relay, certificate, NAT behaviour discovery
-  (RFC 5780), and how much larger answers to strangers are. Permissions are asked
-  for; no packet goes to anybody but the server and ourselves.
+What is asked: credentials and realm, the ends of each denied range, the same in
+  every form that hides IPv4 in IPv6, relayed ports, lifetime, quotas of up to
+  64 allocations, TCP to peers, relay to relay, the certificate, NAT behaviour
+  discovery (RFC 5780), and how much larger answers to strangers are. Nobody
+  but the server and this machine is sent a packet.
 
 --running asks the server at HOST[:PORT], by default where the file makes it
   listen. It gets in with the file's secret or password, or with --username and

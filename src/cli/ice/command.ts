@@ -2,9 +2,9 @@
 import type { Command } from 'commander'
 
 const examples = `Examples:
-  natcheck ice                                  candidates with public STUN servers
-  natcheck ice --ice-servers servers.json       what your web application uses
-  pbpaste | natcheck ice --ice-servers -        the same, from the clipboard
+  natcheck ice                              with public STUN servers
+  natcheck ice --ice-servers servers.json   with what your web application uses
+  pbpaste | natcheck ice --ice-servers -    the same, from the clipboard
   TURN_PASSWORD=... natcheck ice --server turn:turn.example.org \\
     --username alice --credential-env TURN_PASSWORD
   natcheck ice --policy relay --expect relay/udp,relay/tls   in a script
@@ -21,7 +21,8 @@ Credentials: --username with --credential-env or --credential-stdin for all
 What is proven: a server-reflexive address by a packet that comes back to it, a
   relayed one by data echoed through it both ways, by Send/Data and by
   ChannelData. Without --server, --ice-servers and a setting, three public STUN
-  servers are asked, and nothing else is contacted.
+  servers are asked, and nothing else is contacted. A server that is silent over
+  UDP is tried by TCP on the same port, which tells whether UDP is blocked.
 
 --expect takes a list of: host, srflx, relay, relay/udp, relay/tcp, relay/tls,
   ipv4, ipv6, proven. What is missing ends in exit code 1.

@@ -26,6 +26,9 @@ export type ReadStdin = () => Promise<string>
 export async function readServers(from: Sources, readStdin: ReadStdin): Promise<ChosenServers> {
   const uris = (from.get('server', values.readList) ?? []).map((text) => parseServerUri(text))
   const listed = from.get('iceServers', (value, where) => ({ value, where }))
+  if (listed?.value === '-' && from.get('credentialStdin', values.readBoolean)) {
+    throw usage('stdin holds either the servers or the password', 'give the password with --credential-env')
+  }
   const asked = uris.filter(isTurn)
   const credential = await readCredential(from, asked, readStdin)
   const own = uris.map((uri): IceServer => ({ uri, ...(isTurn(uri) ? credential : none) }))
@@ -89,13 +92,11 @@ export async function readListed(
   readStdin: ReadStdin,
 ): Promise<readonly IceServer[]> {
   if (typeof value !== 'string') return readIceServers(value)
-  if (value === '-' && from.isFlag('credentialStdin')) {
-    throw usage('stdin holds either the servers or the password', 'give the password with --credential-env')
-  }
   const path = value === '-' ? 'stdin' : value
   const text = value === '-' ? await readStdin() : readFile(from.path('iceServers') ?? value, value, where)
+  const parsed = await parse(text, path)
   try {
-    return readIceServers(await parse(text, path))
+    return readIceServers(parsed)
   } catch (error) {
     if (!(error instanceof NatcheckError)) throw error
     throw new NatcheckError(error.code, `${path}: ${error.message}`, { fix: error.fix })

@@ -38,7 +38,7 @@ export async function readIceSettings(
   const words = Object.keys(iceExpectations)
   const expect = from.list('expect', (item, where) => values.readWord(item, where, words)) ?? []
   const ca = readCa(from.path('ca'))
-  const { servers, from: serversFrom } = await readServers(from, io.readStdin)
+  const { servers, from: serversFrom } = await readServers(from, () => io.readStdin())
   return {
     servers,
     serversFrom,

@@ -42,7 +42,7 @@ export function relayDocument(relay: Relay, settings: RelaySettings, metrics: st
     urls: relay.urls,
     iceServers: [iceServer(relay.urls, settings)],
     metrics: metrics ?? null,
-    check: checkCommand(relay),
+    check: checkCommand(relay, settings),
     error: null,
   }
 }
@@ -88,7 +88,7 @@ export function announcement(relay: Relay, settings: RelaySettings, metrics: str
   if ((options.authSecrets?.length ?? 0) > 0) {
     lines.push('    (for time-limited ones: natcheck credentials --secret-file FILE --user NAME --url URL)')
   }
-  const check = checkCommand(relay)
+  const check = checkCommand(relay, settings)
   if (check !== null) lines.push('', 'Check it', `    ${check}`)
   if (generated) {
     lines.push(
@@ -100,7 +100,22 @@ export function announcement(relay: Relay, settings: RelaySettings, metrics: str
   return `${lines.join('\n')}\n`
 }
 
-function checkCommand({ listeners }: Relay): string | null {
+/** A line to paste. A password of the user's own is theirs to fill in, and travels in the environment. */
+function checkCommand({ listeners }: Relay, { generated, options }: RelaySettings): string | null {
   const udp = listeners.find(({ protocol }) => protocol === 'udp')
-  return udp ? `npx natcheck nat --server stun:${formatAddress(udp.address)} --no-router` : null
+  if (!udp) return null
+  const address = formatAddress(udp.address)
+  if (options.stunOnly) return `npx natcheck nat --server stun:${address} --no-router`
+  const [user] = options.users ?? []
+  if (!generated && !user && (options.authSecrets?.length ?? 0) > 0) {
+    const credentials = `npx natcheck credentials --secret-file FILE --user NAME --url turn:${address}`
+    return `${credentials} | npx natcheck ice --ice-servers -`
+  }
+  const { username, password } = generated ?? { username: user?.username ?? 'anybody', password: user ? '...' : 'any' }
+  const access = `--username ${quoted(username)} --credential-env TURN_PASSWORD`
+  return `TURN_PASSWORD=${password} npx natcheck ice --server ${quoted(`turn:${address}`)} ${access}`
 }
+
+/** As a shell takes it for one word; `[::1]` is a pattern to some. */
+const quoted = (word: string): string =>
+  /^[\w.:@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`

@@ -37,6 +37,8 @@ const longestSeconds = 7 * 86_400
 const defaultListener: TransportAddress = { ip: '127.0.0.1', port: 3478 }
 const defaultPorts: PortRange = { min: 49_152, max: 65_535 }
 
+const isVariable = (where: string): boolean => where.startsWith('NATCHECK_')
+
 /** `flags` holds only what was given. Throws USAGE, BAD_FILE or BAD_ADDRESS. */
 export function readRelaySettings(
   flags: Readonly<Record<string, unknown>>,
@@ -107,7 +109,10 @@ type Access = Pick<RelayOptions, 'noAuth' | 'allowPeers' | 'denyPeers'> &
 /** Who may use the relay, and towards whom. */
 function readAccess(from: Sources, stunOnly: boolean, warnings: string[]): Access {
   const named = from.get('user', (value, where) =>
-    (Array.isArray(value) ? value : values.readList(value, where)).map((item) => parseUser(String(item), where)),
+    // A password may hold commas and spaces: only the environment, which has no lists, is cut at them.
+    (Array.isArray(value) ? value : isVariable(where) ? values.readList(value, where) : [value]).map((item) =>
+      parseUser(String(item), where),
+    ),
   )
   if (from.isFlag('user')) {
     warnings.push('passwords on the command line can be read by everybody on this machine: use --users-file')

@@ -14,7 +14,7 @@ What is asked: turn:HOST is tried over UDP and TCP on 3478, and over TLS on 5349
   asked. What the URI names has to work; what is tried beside it may be missing.
 
 What is checked: credentials, nonces and algorithms (RFC 8489), permissions,
-  whether the server's own network is shut to strangers, lifetimes, retransmitted
+  whether the server's own network is shut to strangers, lifetimes, repeated
   requests, relayed addresses, data both ways, the largest payload, the delay
   that the relay adds, and what it offers besides (RFC 8656, 8016, 5780). The
   peers of these tests are this machine itself and a second allocation: nobody

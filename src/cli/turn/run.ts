@@ -1,7 +1,7 @@
 /** `natcheck turn`: looks into one server, and says what it found. */
 import { resolve } from 'node:path'
 import { extraMs, type TurnProgress } from '../../probe/turn/index.ts'
-import { buildTurnReport, Redactor, renderTurn, type TurnReport } from '../../report/index.ts'
+import { buildTurnReport, Redactor, redactTurn, renderTurn, type TurnReport } from '../../report/index.ts'
 import { bounded } from '../bounded.ts'
 import { colorLevel } from '../color.ts'
 import { formatDuration } from '../duration.ts'
@@ -30,7 +30,7 @@ export async function turnCommand(uri: string, flags: Flags, io: CliIo, given?: 
     })
     const raw = await bounded(probing, abort, settings.timeoutMs + extraMs(settings) + graceMs)
     const redactor = flags['redact'] === true ? createRedactor(settings) : undefined
-    const observations = redactor?.value(raw) ?? raw
+    const observations = redactor ? redactTurn(raw, redactor) : raw
     return await finish(buildTurnReport({ startedAt, observations, redacted: redactor !== undefined }), flags, io)
   } finally {
     stopListening()

@@ -42,7 +42,7 @@ export async function readTurnSettings(
   const rateMbit = from.get('rate', (value, where) => values.readInteger(value, where, 1, highestRate))
   const { min, max } = holdSeconds
   const hold = from.get('hold', (value, where) => parseDuration(value, where, min, max))
-  const credentials = await readCredentials(uri, from, io.readStdin)
+  const credentials = await readCredentials(uri, from, () => io.readStdin())
   return {
     uri: formatServerUri(uri),
     candidates: candidatesFor(uri).map(({ uri: each, named }) => ({ server: { uri: each, ...credentials }, named })),
@@ -73,6 +73,9 @@ function readTurnUri(text: string): ServerUri {
 async function readCredentials(uri: ServerUri, from: Sources, readStdin: ReadStdin): Promise<Credential> {
   const listed = from.get('iceServers', (value, where) => ({ value, where }))
   if (listed === undefined || from.isFlag('username')) return await readCredential(from, [uri], readStdin)
+  if (listed.value === '-' && from.get('credentialStdin', values.readBoolean)) {
+    throw usage('stdin holds either the servers or the password', 'give the password with --credential-env')
+  }
   const entries = await readListed(from, listed, readStdin)
   const entry = entries.find(({ uri: each, username }) => each.host === uri.host && username !== undefined)
   if (entry) return { username: entry.username, credential: entry.credential }

@@ -91,7 +91,7 @@ async function connect(
   } catch (error) {
     const cause = causeOfError(error, isUdp ? 'binding' : 'connect')
     if (error instanceof TlsError) attempt.tls = describeTls(null, error.chain)
-    recorder.end(attempt, false, cause.stage === 'tls' ? problemWords(error) : String(error), cause.stage)
+    recorder.end(attempt, false, problemWords(error), cause.stage)
     recorder.fail(attempt, cause)
     return undefined
   }

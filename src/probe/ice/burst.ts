@@ -113,7 +113,8 @@ export function summarize(
   }
 }
 
-function median(values: readonly number[]): number | null {
+/** null: there are none. */
+export function median(values: readonly number[]): number | null {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? null
 }

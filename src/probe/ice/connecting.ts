@@ -31,5 +31,7 @@ export function describeTls(version: string | null, [own]: readonly CertificateI
 }
 
 /** Without the certificate's names, which stand in fields of their own: `--redact` has to find them. */
-export const problemWords = (error: unknown): string =>
-  error instanceof TlsError ? `TLS failed: ${error.problem}` : String(error)
+export function problemWords(error: unknown): string {
+  if (error instanceof TlsError) return `TLS failed: ${error.problem}`
+  return error instanceof Error ? error.message : String(error)
+}

@@ -178,7 +178,7 @@ class RelayProof {
   }
 
   #why(result: 'proven' | 'failed' | 'not-proven', echoes: Echoes | undefined, own: Echoes | undefined): string {
-    const reasons = [own?.refusal, echoes?.refusal].filter((each) => each !== undefined)
+    const reasons = [...new Set([own?.refusal, echoes?.refusal])].filter((each) => each !== undefined)
     if (result === 'not-proven') {
       return reasons.length > 0 ? `no peer to echo: ${reasons.join('; ')}` : 'no address of ours to echo from'
     }

@@ -1,5 +1,5 @@
 /** What a run has seen so far: candidates, attempts and proofs in the order they came, told as they come. */
-import { elapsed, type Instant, type TransportProtocol } from '../../core/index.ts'
+import { elapsed, type Instant } from '../../core/index.ts'
 import {
   type CandidateOrigin,
   Foundations,
@@ -14,7 +14,6 @@ import type {
   CandidateObservation,
   Cause,
   IceObservations,
-  InterfaceKind,
   ReachabilityObservation,
   StageName,
   StageObservation,
@@ -22,14 +21,10 @@ import type {
 import type { IceOptions, IcePorts } from './options.ts'
 
 /** What a candidate is besides a transport address. */
-export interface CandidateContext {
-  readonly interface: string | null
-  readonly interfaceKind: InterfaceKind
-  readonly temporary: boolean | null
-  readonly attempt: number | null
-  readonly relayProtocol: TransportProtocol | null
-  readonly browserOmits: string | null
-}
+export type CandidateContext = Pick<
+  CandidateObservation,
+  'interface' | 'interfaceKind' | 'temporary' | 'attempt' | 'relayProtocol' | 'browserOmits'
+>
 
 /** An attempt while it runs. */
 export type OpenAttempt = {

@@ -113,7 +113,7 @@ async function allocate(
 }
 
 export interface AllocationWatch {
-  onData(data: ReceivedData): void
+  readonly onData: (data: ReceivedData) => void
   readonly onLost?: ((lost: Loss) => void) | undefined
   /** What Binding requests to the same port showed. */
   readonly search?: ReflexiveSearch | undefined
@@ -138,6 +138,7 @@ export async function recordAllocation(
   const { server, attempt, to } = target
   const story = new AllocationStory(recorder, target, onLost)
   const opened = await openRelay(ports, options, recorder, target, onData, story)
+  story.told = true
   if (!opened.ok) {
     const { failure } = opened
     if (failure.tls) attempt.tls = describeTls(null, failure.tls.chain)
@@ -198,6 +199,8 @@ const unknownInterface = { interface: null, interfaceKind: 'unknown', temporary:
 class AllocationStory implements SessionWatch {
   /** Whoever answered instead of the server. */
   stray: TransportAddress | undefined
+  /** What comes after the allocation is no stage of the attempt. */
+  told = false
   /** Where the last 300 led. */
   redirectedTo: string | undefined
   readonly #recorder: Recorder
@@ -216,6 +219,7 @@ class AllocationStory implements SessionWatch {
   onConnected = (): void => noteConnected(this.#recorder, this.#target.attempt)
 
   onObservation = (observation: TurnObservation): void => {
+    if (this.told) return
     const { attempt, to } = this.#target
     switch (observation.kind) {
       case 'connected':

@@ -37,13 +37,13 @@ function noteChallenge({ session, notes }: Subject): void {
       notes.note(id, 'not-tested', 'it asks for no credentials')
     return
   }
-  notes.note('authentication', 'yes', `401 with the realm ${challenge.realm}`, { realm: challenge.realm })
+  notes.note('authentication', 'yes', 'strangers get 401')
   const offered = session.observations.flatMap((each) =>
     each.kind === 'request' ? (each.passwordAlgorithms ?? []) : [],
   )
   const names = [...new Set(offered)].map((number) => algorithmNames.get(number) ?? `0x${number.toString(16)}`)
   if (names.length > 0) {
-    notes.note('password-algorithms', 'yes', `PASSWORD-ALGORITHMS: ${names.join(', ')}`, { algorithms: names })
+    notes.note('password-algorithms', 'yes', names.join(', '), { algorithms: names })
   } else notes.note('password-algorithms', 'no', 'MD5 and SHA-1 only, as before RFC 8489')
   const isSha256 = challenge.algorithm === 'sha-256'
   notes.note('sha-256', isSha256 ? 'yes' : 'no', isSha256 ? 'used for this run' : 'passwords are hashed with MD5')

@@ -20,16 +20,18 @@ const problems: Readonly<Partial<Record<CauseCode, string>>> = {
 export function noteCertificate(notes: Notes, transports: readonly TransportObservation[], now: WallTime): void {
   const byTls = transports.filter(({ transport }) => transport === 'tls')
   const working = byTls.find(({ relayed }) => relayed !== null)
-  const isTurnPort = ({ named, address }: TransportObservation): boolean => named || /:5349$/.test(address ?? '')
+  const isTurnPort = ({ named, address }: TransportObservation): boolean => named || address?.endsWith(':5349') === true
   const failing = byTls.find((each) => isTurnPort(each) && each.causes.some(({ code }) => code in problems))
   const subject = failing ?? working
-  if (!subject) return notes.note('certificate', 'not-tested', 'no TLS')
+  if (!subject) return notes.noteLate('certificate', 'not-tested', 'no TLS')
   const { tls, address } = subject
   const days = tls ? Math.floor((Date.parse(tls.validTo) - now) / dayMs) : null
-  const facts = { address, days, ...(tls && { ...tls }) }
+  const { version = null, names = [], validTo = null } = tls ?? {}
+  const facts = { address, version, names, validTo, days }
   const seen = tls ? `valid to ${tls.validTo.slice(0, 10)} (${days} days), for ${tls.names.join(', ')}` : ''
   const problem = subject.causes.map(({ code }) => problems[code]).find((each) => each !== undefined)
-  if (problem !== undefined) return notes.note('certificate', 'no', `${problem}${seen && `: ${seen}`}`, facts)
-  if (!tls || days === null) return notes.note('certificate', 'inconclusive', 'TLS works, and no certificate was seen')
-  notes.note('certificate', days < renewDays ? 'warning' : 'yes', `${seen}, ${tls.version ?? 'TLS'}`, facts)
+  if (problem !== undefined) return notes.noteLate('certificate', 'no', `${problem}${seen && `: ${seen}`}`, facts)
+  if (!tls || days === null)
+    return notes.noteLate('certificate', 'inconclusive', 'TLS works, and no certificate was seen')
+  notes.noteLate('certificate', days < renewDays ? 'warning' : 'yes', `${seen}, ${tls.version ?? 'TLS'}`, facts)
 }

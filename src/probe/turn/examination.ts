@@ -10,6 +10,7 @@ import type {
 } from '../../proto/turn-client/index.ts'
 import type { IceOptions } from '../ice/options.ts'
 import type { Recorder } from '../ice/recorder.ts'
+import { median } from '../ice/burst.ts'
 import { openRelay } from '../ice/relaying.ts'
 import { defaultPatienceMs, type Target } from '../ice/targets.ts'
 import type { CheckFacts, CheckObservation, CheckResult, TurnCheckId } from './observations.ts'
@@ -26,20 +27,27 @@ export type Opened =
       readonly session: TurnSession
       readonly allocation: Allocation
       readonly relayed: TransportAddress
-      close(): Promise<void>
+      readonly close: () => Promise<void>
     }
   | { readonly ok: false; readonly failure: TurnFailure }
 
 /** The results so far. */
 export class Notes {
   readonly #checks = new Map<TurnCheckId, CheckObservation>()
+  readonly #signal: AbortSignal
 
-  note(id: TurnCheckId, result: CheckResult, detail: string, facts: CheckFacts = {}): void {
-    this.#checks.set(id, { id, result, detail, facts })
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
   }
 
-  has(id: TurnCheckId): boolean {
-    return this.#checks.has(id)
+  /** What a check that was cut short concludes counts for nothing. */
+  note(id: TurnCheckId, result: CheckResult, detail: string, facts?: CheckFacts): void {
+    if (!this.#signal.aborted) this.noteLate(id, result, detail, facts)
+  }
+
+  /** Of those that rest on nothing that comes after the end. */
+  noteLate(id: TurnCheckId, result: CheckResult, detail: string, facts: CheckFacts = {}): void {
+    this.#checks.set(id, { id, result, detail, facts })
   }
 
   /** Whatever was not reached is not tested, for this reason. */
@@ -78,8 +86,11 @@ export class Allocations {
     this.held--
   }
 
-  refused({ error }: TurnFailure): void {
-    if (error?.code === 486 || error?.code === 508) this.refusals.push({ code: error.code, held: this.held })
+  refused({ error }: TurnFailure, wish: AllocateOptions = {}): void {
+    const code = error?.code
+    // Who wants a pair of ports, or a certain one, may get 508 where plain allocations are still to be had.
+    const isFull = code === 508 && wish.evenPort === undefined && wish.reservationToken === undefined
+    if (code === 486 || isFull) this.refusals.push({ code, held: this.held })
   }
 }
 
@@ -115,12 +126,10 @@ export const limitOf = ({
 /** Node warns of a leak when more than ten listen to one signal, and here they do. */
 export const ownSignal = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal])
 
-/** The round trip to the server at its shortest, in milliseconds. */
-export function shortestRtt({ session }: Pick<Subject, 'session'>): number {
-  const rtts = session.observations.flatMap((each) => (each.kind === 'request' ? [each.rttMs ?? Infinity] : []))
-  const shortest = Math.min(...rtts)
-  return Number.isFinite(shortest) ? shortest : session.rtt.rto()
-}
+/** The round trip to the server in milliseconds: the median, since duplicates make some of them too short. */
+export const usualRtt = ({ session }: Pick<Subject, 'session'>): number =>
+  median(session.observations.flatMap((each) => (each.kind === 'request' ? (each.rttMs ?? []) : []))) ??
+  session.rtt.rto()
 
 /** Another allocation over the same transport. `close` gives it back. */
 export async function openAnother(
@@ -140,7 +149,7 @@ export async function openAnother(
     wish,
   )
   if (!opened.ok) {
-    allocations.refused(opened.failure)
+    allocations.refused(opened.failure, wish)
     allocations.give()
     return opened
   }

@@ -12,8 +12,8 @@ export async function checkFeatures(subject: Subject): Promise<void> {
   await Promise.all([checkDualFamily(subject), checkEvenPort(subject), checkMobility(subject)])
 }
 
-/** Codes that say "I can't do that", rather than "not now". */
-const unsupported = [400, 405, 420, 440, 442]
+/** Codes that say "I can't do that", rather than "not now"; 508 is about the pair of ports, which are seldom all taken. */
+const unsupported = [400, 405, 420, 440, 442, 508]
 
 /** Notes why an allocation with a wish was not granted. */
 export function noteRefusal({ notes }: Pick<Subject, 'notes'>, id: TurnCheckId, failure: TurnFailure): void {

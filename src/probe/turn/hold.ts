@@ -2,7 +2,7 @@
 import { after, elapsed, type Instant } from '../../core/index.ts'
 import type { RequestObservation } from '../../proto/turn-client/index.ts'
 import { Method } from '../../wire/index.ts'
-import type { Subject } from './examination.ts'
+import { limitOf, type Subject } from './examination.ts'
 import type { Passage, Traffic } from './passage.ts'
 import { pause } from './pause.ts'
 
@@ -15,8 +15,8 @@ export async function holdOn(subject: Subject, traffic: Traffic, passage: Passag
   const { wanted, notes, ports, options } = subject
   const { holdMs } = wanted
   if (holdMs === undefined) {
-    notes.note('nonce-lifetime', 'not-tested', 'takes --hold')
-    return notes.note('hold', 'not-tested', 'takes --hold')
+    notes.noteLate('nonce-lifetime', 'not-tested', 'takes --hold')
+    return notes.noteLate('hold', 'not-tested', 'takes --hold')
   }
   wanted.onProgress?.({ kind: 'waiting', why: 'hold', seconds: Math.round(holdMs / 1000) })
   const { clock } = ports
@@ -41,6 +41,8 @@ export async function holdOn(subject: Subject, traffic: Traffic, passage: Passag
   }
   await pause(clock, traffic.waitMs, options.signal)
   for (const stop of stops) stop()
+  // One more request: it tells whether the nonce is still good, where the hold was too short for a renewal.
+  if (!options.signal.aborted) await near.session.refresh(undefined, limitOf(subject))
   noteHold(subject, startedAt, clock.now(), out, into)
 }
 
@@ -89,23 +91,25 @@ function noteHold(subject: Subject, startedAt: Instant, now: Instant, out: Direc
   const flowed = `${facts.received} of ${facts.sent} packets in ${seconds} s`
   const renewals = `${facts.refreshes} refreshes, ${facts.permissions} permissions and ${facts.channels} channels renewed`
   const [first] = facts.lost
-  if (first !== undefined) return notes.note('hold', 'no', `${first}; ${flowed}`, facts)
-  if (gap * 1000 > gapMs) return notes.note('hold', 'no', `a gap of ${gap} s; ${flowed}`, facts)
-  if (options.signal.aborted) return notes.note('hold', 'not-tested', `ended early, good until then: ${flowed}`, facts)
-  notes.note('hold', 'yes', `${flowed}, ${renewals}`, facts)
+  if (first !== undefined) return notes.noteLate('hold', 'no', `${first}; ${flowed}`, facts)
+  if (gap * 1000 > gapMs) return notes.noteLate('hold', 'no', `a gap of ${gap} s; ${flowed}`, facts)
+  if (options.signal.aborted)
+    return notes.noteLate('hold', 'not-tested', `ended early, good until then: ${flowed}`, facts)
+  notes.noteLate('hold', 'yes', `${flowed}, ${renewals}`, facts)
 }
 
-/** How long a nonce was good: from when it was handed out to the first 438 for it. */
+/** How long a nonce was good: from when it was handed out to the first 438 for it, or to the last request that it signed. */
 function noteNonce({ notes, session }: Subject, during: readonly RequestObservation[]): void {
   const stale = during.find((each) => each.error?.code === 438)
-  if (!stale) {
-    return notes.note('nonce-lifetime', 'yes', 'the nonce outlived the hold')
-  }
+  const last = stale ?? during.findLast(({ signed, result }) => signed && result === 'success')
+  if (!last) return notes.noteLate('nonce-lifetime', 'not-tested', 'nothing was asked in that time')
   const given = session.observations.findLast(
     (each): each is RequestObservation =>
-      each.kind === 'request' && each.nonce !== undefined && each.endedAt < stale.sentAt,
+      each.kind === 'request' && each.nonce !== undefined && each.endedAt < last.sentAt,
   )
-  if (!given) return
-  const seconds = Math.round(elapsed(given.endedAt, stale.endedAt) / 1000)
-  notes.note('nonce-lifetime', 'yes', `the nonce was stale after ${seconds} s at most, and renewed`, { seconds })
+  if (!given) return notes.noteLate('nonce-lifetime', 'not-tested', 'it uses no nonces')
+  const seconds = Math.round(elapsed(given.endedAt, last.endedAt) / 1000)
+  const facts = { seconds, stale: stale !== undefined }
+  const detail = stale ? `stale after ${seconds} s at most, and renewed` : `good for ${seconds} s at least`
+  notes.noteLate('nonce-lifetime', 'yes', detail, facts)
 }

@@ -1,8 +1,8 @@
 /** A way through the relay with an end of ours on each side, and numbered packets that travel it. */
 import { type DatagramEndpoint, familyOf, type TransportAddress } from '../../core/index.ts'
-import type { DataVia, TurnSession } from '../../proto/turn-client/index.ts'
+import type { DataVia, TurnFailure, TurnSession } from '../../proto/turn-client/index.ts'
 import { Burst, type BurstResult, defaultBurst, echoWaitMs, Payloads } from '../ice/burst.ts'
-import { limitOf, ownSignal, shortestRtt, type Subject } from './examination.ts'
+import { limitOf, ownSignal, usualRtt, type Subject } from './examination.ts'
 
 export type Hear = (sequence: number, from: TransportAddress, bytes: Uint8Array) => void
 
@@ -70,7 +70,7 @@ export class Traffic {
   }
 
   get waitMs(): number {
-    return echoWaitMs(shortestRtt(this.#subject))
+    return echoWaitMs(usualRtt(this.#subject))
   }
 
   /** Sends a few packets, and counts those that come out at `ear`. */
@@ -147,13 +147,14 @@ export async function meetOwnAddress(
   return peer && { near, far: 'own address', peer, ear: socket.ear, back: (bytes) => socket.send(bytes, near.relayed) }
 }
 
-/** Two allocations of the same server as each other's peers; undefined: it refuses that. */
-export async function meetSecond(subject: Subject, near: RelayEnd, second: RelayEnd): Promise<Passage | undefined> {
+/** Two allocations of the same server as each other's peers, or why not. */
+export async function meetSecond(subject: Subject, near: RelayEnd, second: RelayEnd): Promise<Passage | TurnFailure> {
   const [one, other] = await Promise.all([
     near.session.permit([second.relayed], limitOf(subject)),
     second.session.permit([near.relayed], limitOf(subject)),
   ])
-  if (!one.ok || !other.ok) return undefined
+  if (!one.ok) return one.failure
+  if (!other.ok) return other.failure
   return {
     near,
     far: 'second allocation',

@@ -1,8 +1,9 @@
 /** What crosses the relay: whose packets it lets in, both directions, between two allocations, how fast and how large. */
 import { familyOf, formatAddress } from '../../core/index.ts'
-import type { BurstResult } from '../ice/burst.ts'
+import type { TurnFailure } from '../../proto/turn-client/index.ts'
+import { type BurstResult, median } from '../ice/burst.ts'
 import { round } from '../ice/recorder.ts'
-import { limitOf, openAnother, type Opened, saidBy, shortestRtt, type Subject } from './examination.ts'
+import { limitOf, openAnother, type Opened, saidBy, usualRtt, type Subject } from './examination.ts'
 import { noteRefusal } from './features.ts'
 import { holdOn } from './hold.ts'
 import { checkMtu } from './mtu.ts'
@@ -58,10 +59,13 @@ class Path {
     const [own] = await Promise.all([openOwnSocket(this.#subject, new Ear(this.#traffic.payloads)), this.#openSecond()])
     this.#own = own
     const uninvited = await this.#knock()
+    this.#begin('permission')
     const direct = own && (await meetOwnAddress(this.#subject, this.#traffic, this.#near, own))
-    const hairpin = this.#second && (await meetSecond(this.#subject, this.#near, this.#second))
+    const met = this.#second && (await meetSecond(this.#subject, this.#near, this.#second))
+    const hairpin = met && 'near' in met ? met : undefined
+    if (met && 'cause' in met) this.#noteRefusedHairpin(met)
     const passage = direct ?? hairpin
-    this.#noteStage('permission', passage !== undefined, passage ? `for ${passage.peer.ip}` : 'no peer was let in')
+    this.#end(passage !== undefined, passage ? `for ${passage.peer.ip}` : 'no peer was let in')
     const forbidden = checkForbiddenPeers(this.#subject, this.#near.session, familyOf(this.#near.relayed.ip))
     if (passage) await Promise.all([this.#checkData(passage, uninvited), this.#checkHairpin(hairpin)])
     else this.#noteNothing()
@@ -106,15 +110,17 @@ class Path {
       if (mayWrite) session.send(relayed, this.#traffic.payloads.make(sequence + knocks))
     }
     // They have to be there before the permission is, or it would be theirs.
-    await pause(ports.clock, Math.max(40, 1.5 * shortestRtt(this.#subject)), options.signal)
+    await pause(ports.clock, Math.max(40, 1.5 * usualRtt(this.#subject)), options.signal)
     return arrived.size
   }
 
   async #checkData(passage: Passage, uninvited: number): Promise<void> {
     const { session } = passage.near
     const indications = await this.#traffic.cross(passage, 'indication')
+    this.#begin('channel')
     const bound = await session.bindChannel(passage.peer, limitOf(this.#subject))
-    this.#noteStage('channel', bound.ok, bound.ok ? `to ${formatAddress(passage.peer)}` : bound.failure.why)
+    this.#end(bound.ok, bound.ok ? `to ${formatAddress(passage.peer)}` : bound.failure.why)
+    this.#begin('data')
     const channel = bound.ok ? await this.#traffic.cross(passage, 'channel') : undefined
     const crossings = channel ? [indications, channel] : [indications]
     const forth = total(crossings.map((each) => each.forth))
@@ -138,10 +144,10 @@ class Path {
     const lost = 1 - (forth.received + back.received) / Math.max(1, forth.sent + back.sent)
     const oneWay = forth.received === 0 || back.received === 0
     const detail = `${counts}, by Send/Data and by ChannelData, with ${far === 'own address' ? 'our own address' : 'a second allocation'}`
-    this.#noteStage('data', !oneWay, counts)
+    this.#end(!oneWay, counts)
     if (oneWay) notes.note('data', 'no', counts, facts)
     else if (problem !== undefined) notes.note('data', 'no', `${counts}; ${problem}`, facts)
-    else notes.note('data', lost > 0.1 ? 'warning' : 'yes', detail, facts)
+    else notes.note('data', lost > lossy ? 'warning' : 'yes', detail, facts)
   }
 
   /** RFC 8656 §9: data from an address without a permission is dropped. */
@@ -156,10 +162,9 @@ class Path {
   /** One way through the relay begins and ends here, as does a request to the server: the difference is the relay's. */
   #noteLatency(loops: readonly number[]): void {
     const { notes } = this.#subject
-    if (loops.length === 0) return
-    const sorted = loops.toSorted((a, b) => a - b)
-    const through = sorted[Math.floor(sorted.length / 2)] ?? 0
-    const direct = shortestRtt(this.#subject)
+    const through = median(loops)
+    if (through === null) return
+    const direct = usualRtt(this.#subject)
     const added = Math.max(0, round(through - direct))
     const facts = { throughMs: round(through), directMs: round(direct), addedMs: added }
     const detail = `${added.toFixed(1)} ms: ${through.toFixed(1)} ms through it, ${direct.toFixed(1)} ms to it and back`
@@ -168,10 +173,7 @@ class Path {
 
   async #checkHairpin(hairpin: Passage | undefined): Promise<void> {
     const { notes } = this.#subject
-    if (!this.#second) return
-    if (!hairpin) {
-      return notes.note('hairpin', 'no', 'a permission for another of its relayed addresses is refused')
-    }
+    if (!hairpin) return
     const { forth, back } = await this.#traffic.cross(hairpin, 'indication')
     const facts = { sent: forth.sent + back.sent, received: forth.received + back.received }
     const ok = forth.received > 0 && back.received > 0
@@ -183,11 +185,16 @@ class Path {
     )
   }
 
+  #noteRefusedHairpin(failure: TurnFailure): void {
+    const { notes } = this.#subject
+    const result = failure.error ? 'no' : 'inconclusive'
+    notes.note('hairpin', result, `no permission for another of its relayed addresses: ${saidBy(failure)}`)
+  }
+
   #noteNothing(): void {
     const { notes } = this.#subject
     notes.note('data', 'inconclusive', 'no peer of ours was let in: neither our own address nor a second allocation')
     notes.note('permissions', 'inconclusive', 'no peer of ours was let in, so that nothing shows')
-    if (this.#second) notes.note('hairpin', 'no', 'a permission for another of its relayed addresses is refused')
   }
 
   /** Where the server sets DF for us, what is too large is lost, and not put together again by the other side. */
@@ -198,11 +205,19 @@ class Path {
     return met ? { ...met, setsDontFragment: true } : plain
   }
 
-  #noteStage(stage: 'permission' | 'channel' | 'data', ok: boolean, detail: string): void {
+  #begin(stage: 'permission' | 'channel' | 'data'): void {
     const { recorder, target } = this.#subject
-    recorder.end(target.attempt, ok, detail, stage)
+    recorder.begin(target.attempt, stage)
+  }
+
+  #end(ok: boolean, detail: string): void {
+    const { recorder, target } = this.#subject
+    recorder.end(target.attempt, ok, detail)
   }
 }
+
+/** More than lines lose that anybody would call with. */
+const lossy = 0.3
 
 /** More than a relay on a busy machine takes; calls feel it together with the network. */
 const slowMs = 30

@@ -45,7 +45,7 @@ class TurnProbe {
   readonly #wanted: TurnOptions
   readonly #options: IceOptions & { readonly signal: AbortSignal }
   readonly #recorder: Recorder
-  readonly #notes = new Notes()
+  readonly #notes: Notes
   readonly #allocations = new Allocations()
   readonly #seen: TransportAddress[] = []
   /** Attempts of the URI itself. */
@@ -57,6 +57,7 @@ class TurnProbe {
     const servers = candidates.map(({ server }) => server)
     this.#ports = ports
     this.#wanted = wanted
+    this.#notes = new Notes(signal)
     this.#options = { servers, policy: 'relay', families, timeoutMs, patienceMs, ca, signal }
     this.#recorder = new Recorder(ports, this.#options)
   }

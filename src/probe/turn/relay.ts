@@ -4,7 +4,7 @@ import { Method } from '../../wire/index.ts'
 import { echoWaitMs } from '../ice/burst.ts'
 import { causeOfRelayed } from '../ice/causes.ts'
 import { pause } from './pause.ts'
-import { limitOf, openAnother, saidBy, shortestRtt, type Subject } from './examination.ts'
+import { limitOf, openAnother, saidBy, usualRtt, type Subject } from './examination.ts'
 
 /** Shorter ones leave a client on a bad line little time for its Refreshes. RFC 8656 §3.2 has 600. */
 const shortSeconds = 300
@@ -35,18 +35,21 @@ export function notePorts({ notes, seen }: Subject): void {
   const facts = { min, max, seen: ports.length }
   const range = min === max ? `${min}` : `${min} to ${max}`
   const detail = `${range}, of ${ports.length} ${ports.length === 1 ? 'address' : 'addresses'}`
-  if (min < privilegedPorts) return notes.note('relay-ports', 'warning', `${detail}: below ${privilegedPorts}`, facts)
-  notes.note('relay-ports', 'yes', detail, facts)
+  if (min < privilegedPorts)
+    return notes.noteLate('relay-ports', 'warning', `${detail}: below ${privilegedPorts}`, facts)
+  notes.noteLate('relay-ports', 'yes', detail, facts)
 }
 
 export function noteQuota({ notes, allocations }: Subject): void {
   const [first] = allocations.refusals
   if (!first) {
-    return notes.note('quota', 'yes', `not met with ${allocations.made} allocations`, { allocations: allocations.made })
+    return notes.noteLate('quota', 'yes', `not met with ${allocations.made} allocations`, {
+      allocations: allocations.made,
+    })
   }
   const { code, held } = first
   const what = code === 486 ? 'quota' : 'capacity'
-  notes.note('quota', 'warning', `${code} with ${held} held: this is the ${what}`, { code, held })
+  notes.noteLate('quota', 'warning', `${code} with ${held} held: this is the ${what}`, { code, held })
 }
 
 /** coturn ends the allocation by a timer, a second after it has answered. */
@@ -60,13 +63,12 @@ export async function checkRelease(subject: Subject): Promise<void> {
   const { session, close } = opened
   const released = await session.release(limitOf(subject))
   await pause(ports.clock, graceMs, options.signal)
-  const timeoutMs = echoWaitMs(shortestRtt(subject))
+  const timeoutMs = echoWaitMs(usualRtt(subject))
   const next = await session.exchange({ method: Method.refresh }, { ...limitOf(subject), timeoutMs })
   const isThere = next.ok && !next.value.error
   // A server that has prolonged what was to end is asked to end it again.
   if (isThere) await session.release(limitOf(subject))
   await close()
-  if (options.signal.aborted) return
   if (!released.ok) return notes.note('release', 'no', `Refresh with lifetime 0: ${saidBy(released.failure)}`)
   if (isThere) return notes.note('release', 'no', 'after Refresh with lifetime 0 another Refresh still succeeds')
   const code = next.ok ? next.value.error?.code : undefined

@@ -3,6 +3,7 @@ import { familyOf, formatAddress } from '../../core/index.ts'
 import {
   attribute,
   decodeMessage,
+  type EncodableAttribute,
   encodeMessage,
   get,
   Method,
@@ -16,7 +17,7 @@ import {
 } from '../../wire/index.ts'
 import { mappedOf } from '../ice/binding.ts'
 import { echoWaitMs } from '../ice/burst.ts'
-import { shortestRtt, type Subject } from './examination.ts'
+import { usualRtt, type Subject } from './examination.ts'
 import { pause } from './pause.ts'
 
 /** IPv4 and UDP: a victim's line carries them too. */
@@ -24,6 +25,9 @@ const headers = 28
 
 /** What RFC 9000 §8.1 allows servers that don't know yet whether an address is forged. */
 const mostTimes = 3
+
+/** Of each kind: the network loses one now and then, and delivers another twice. */
+const copies = 3
 
 interface Asked {
   readonly name: string
@@ -41,12 +45,16 @@ export async function checkUnauthenticated(subject: Subject): Promise<void> {
     notes.note('amplification', 'not-tested', 'no forged source can connect over TCP, and its UDP side is not known')
     return notes.note('behavior-discovery', 'not-tested', 'RFC 5780 is about UDP')
   }
-  const transport = attribute(requestedTransport, RequestedTransport.udp)
-  const ask = (name: string, method: number, attributes: readonly ReturnType<typeof attribute>[]): Asked => {
+  const ask = (name: string, method: number, attributes: readonly EncodableAttribute[]): Asked => {
     const message = { class: 'request', method, transactionId: newTransactionId(ports.random), attributes } as const
     return { name, bytes: encodeMessage(message), received: 0, answer: undefined }
   }
-  const asked = [ask('Binding', Method.binding, []), ask('Allocate', Method.allocate, [transport])]
+  const binding = (): Asked => ask('Binding', Method.binding, [])
+  const allocate = (): Asked =>
+    ask('Allocate', Method.allocate, [attribute(requestedTransport, RequestedTransport.udp)])
+  // Who asks for no credentials would make an allocation of the other one.
+  const kinds = subject.session.challenge ? [binding, allocate] : [binding]
+  const asked = kinds.flatMap((kind) => Array.from({ length: copies }, kind))
   const byKey = new Map(asked.map((each) => [keyOf(each.bytes), each]))
   const ip = subject.session.local?.ip
   const endpoint = await ports.network.openDatagram(
@@ -64,21 +72,26 @@ export async function checkUnauthenticated(subject: Subject): Promise<void> {
   )
   for (const { bytes } of asked) endpoint.send(bytes, to)
   // Answers that are sent several times are the worst, so all of the time is waited for.
-  await pause(ports.clock, echoWaitMs(shortestRtt(subject)), options.signal)
+  await pause(ports.clock, echoWaitMs(usualRtt(subject)), options.signal)
   endpoint.close()
-  if (options.signal.aborted) return
   noteAmplification(subject, asked)
-  noteDiscovery(subject, asked[0]?.answer)
+  noteDiscovery(subject, asked.find(({ name, answer }) => name === 'Binding' && answer)?.answer)
 }
 
 const keyOf = (bytes: Uint8Array): string => transactionKey(bytes.subarray(8, 20))
 
 function noteAmplification({ notes }: Subject, asked: readonly Asked[]): void {
   const answered = asked.filter(({ received }) => received > 0)
-  if (answered.length === 0) return notes.note('amplification', 'yes', 'bare requests are not answered')
-  const times = answered.map(({ bytes, received }) => received / (bytes.length + headers))
-  const worst = Math.max(...times)
-  const words = answered.map(({ name, bytes, received }) => `${name} ${bytes.length + headers} → ${received} bytes`)
+  // The least of each kind: more than that was the network's doing.
+  const names = [...new Set(answered.map(({ name }) => name))]
+  const exchanges = names.map((name) => {
+    const ofKind = answered.filter((each) => each.name === name)
+    const sent = (ofKind[0]?.bytes.length ?? 0) + headers
+    return { name, sent, received: Math.min(...ofKind.map(({ received }) => received)) }
+  })
+  if (exchanges.length === 0) return notes.note('amplification', 'yes', 'bare requests are not answered')
+  const worst = Math.max(...exchanges.map(({ sent, received }) => received / sent))
+  const words = exchanges.map(({ name, sent, received }) => `${name} ${sent} → ${received} bytes`)
   const facts = { ratio: Math.round(worst * 100) / 100, exchanges: words }
   const detail = `${words.join(', ')} with headers: ${worst.toFixed(1)} times at most`
   notes.note('amplification', worst > mostTimes ? 'warning' : 'yes', detail, facts)

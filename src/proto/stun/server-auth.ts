@@ -176,7 +176,8 @@ export class ServerAuth {
     if (!this.#isFresh(requestNonce, context)) {
       return { ...this.#challenge(438, 'stale-nonce', context, name.username), integrity }
     }
-    const identity = expiry === undefined ? name.username : identityOf(name.username)
+    // One user, however the name's spaces and accents are written: the keys are the same too.
+    const identity = opaqueString(expiry === undefined ? name.username : identityOf(name.username))
     return { kind: 'authenticated', user: { username: name.username, identity, expiry, hash, key }, integrity }
   }
 

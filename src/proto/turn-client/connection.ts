@@ -97,8 +97,8 @@ export class TurnConnection {
       switch (effect.kind) {
         case 'send':
           link?.send(effect.bytes)
-          // Silence so far: perhaps the network knows why.
-          if (++sent === 2 && !heard) link?.inquire()
+          // Silence so far: perhaps the network knows why. Routers limit their ICMP errors, so that once may not be enough.
+          if (++sent >= 2 && !heard) link?.inquire()
           return
         case 'observed':
           return handlers.onObservation?.(effect.observation)

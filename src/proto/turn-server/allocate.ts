@@ -88,12 +88,15 @@ export class Allocator {
     const wish = readWish(request, options.defaultFamily ?? 4)
     if ('code' in wish) return outbox.fail(inquiry, wish.code, [], wish.reason)
     if (this.#state.draining) return outbox.fail(inquiry, 508, [], 'Draining')
+    if (wish.token !== undefined) return this.#claim({ request, inquiry, user }, wish, wish.token, now)
+    // The token would come from another port, which leads to whichever thread the kernel likes.
+    if (wish.port === 'pair' && options.ledger) return outbox.fail(inquiry, 508, [], 'No reservations')
     const client = { path: inquiry.path, username: user?.username ?? '' }
     const quota = options.quota?.(client)
     const limit = quota?.allocations ?? options.userQuota ?? Number.POSITIVE_INFINITY
-    const full = table.sizeInAll >= (options.totalQuota ?? Number.POSITIVE_INFINITY)
-    if (full || table.countInAll(user?.identity ?? '') >= limit) return outbox.fail(inquiry, 486)
-    if (wish.token !== undefined) return this.#claim({ request, inquiry, user }, wish, wish.token, now)
+    const wanted = wish.port === 'pair' ? 2 : 1
+    const full = table.sizeInAll + wanted > (options.totalQuota ?? Number.POSITIVE_INFINITY)
+    if (full || table.countInAll(user?.identity ?? '') + wanted > limit) return outbox.fail(inquiry, 486)
     const supported = wish.families.filter((family) => this.#state.sources.has(family))
     if (supported.length === 0) return outbox.fail(inquiry, 440)
     const allocation = table.add(inquiry.path, user, quota?.bytesPerSecond ?? options.bytesPerSecond, now)
@@ -252,7 +255,7 @@ export class Allocator {
     allocation.grant = { transaction: transactionOf(inquiry), bytes: bytes.slice() }
   }
 
-  /** Takes over a reserved port, which is open already. */
+  /** Takes over a reserved port, which is open already, and its place in the quotas. */
   #claim({ inquiry, user }: AuthenticRequest, wish: Wish, token: string, now: Instant): void {
     const { table, outbox, options } = this.#state
     const reservation = table.reservations.get(token)

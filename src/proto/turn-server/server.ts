@@ -3,7 +3,9 @@ import { earliest, type Instant, type StateMachine, type TransportAddress } from
 import {
   attribute,
   decodeMessage,
+  errorCode,
   fingerprint,
+  get,
   has,
   type IcmpError,
   isClassic,
@@ -253,8 +255,13 @@ export class TurnServer implements TurnMachine, StateMachine<TurnInput, TurnEffe
     if (this.#isFlooding(path, now)) return this.#drop('rate-limited')
     const { binding } = this.#state.options
     const answer = binding ? binding(bytes, path) : this.#bind(bytes, path)
-    if (answer) this.#state.outbox.send(answer.path, answer.bytes)
-    else this.#drop('malformed')
+    if (!answer) return this.#drop('malformed')
+    const { outbox } = this.#state
+    outbox.send(answer.path, answer.bytes)
+    const decoded = decodeMessage(answer.bytes)
+    const code = decoded.ok && decoded.value.class === 'error' ? get(decoded.value, errorCode)?.code : undefined
+    if (code === undefined) outbox.tell({ kind: 'success-response', path, method: Method.binding })
+    else outbox.tell({ kind: 'error-response', path, method: Method.binding, code })
   }
 
   #bind(bytes: Uint8Array, path: ClientPath): BindingAnswer | undefined {

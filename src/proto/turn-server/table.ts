@@ -183,7 +183,7 @@ export interface TurnCounts {
   readonly reservations: number
   /** Relayed addresses: of allocations, reserved, or being opened. */
   readonly relays: number
-  /** Users with an allocation. */
+  /** Users with an allocation or a reservation. */
   readonly users: number
 }
 
@@ -223,9 +223,9 @@ export class AllocationTable implements Forwarding {
     return this.#allocations.size
   }
 
-  /** Those of the relay's other threads among them: what quotas are measured by. */
+  /** With reservations, and those of the relay's other threads: what quotas are measured by. */
   get sizeInAll(): number {
-    return this.#ledger?.total ?? this.#allocations.size
+    return this.#ledger?.total ?? this.#allocations.size + this.reservations.size
   }
 
   /** The same for one user. */
@@ -245,7 +245,7 @@ export class AllocationTable implements Forwarding {
     return this.#relays.get(id)
   }
 
-  /** Allocations of one user, those being opened among them. */
+  /** Allocations of one user, those being opened and reservations among them. */
   countOf(identity: string): number {
     return this.#users.get(identity) ?? 0
   }
@@ -272,8 +272,7 @@ export class AllocationTable implements Forwarding {
     }
     const allocation = new Allocation(path, user, flows, now)
     this.#allocations.set(path.key, allocation)
-    this.#users.set(allocation.identity, this.countOf(allocation.identity) + 1)
-    this.#ledger?.add(allocation.identity)
+    this.#count(allocation.identity)
     return allocation
   }
 
@@ -281,10 +280,7 @@ export class AllocationTable implements Forwarding {
   remove(allocation: Allocation): void {
     if (this.#allocations.get(allocation.path.key) !== allocation) return
     this.#allocations.delete(allocation.path.key)
-    this.#ledger?.remove(allocation.identity)
-    const left = this.countOf(allocation.identity) - 1
-    if (left > 0) this.#users.set(allocation.identity, left)
-    else this.#users.delete(allocation.identity)
+    this.#uncount(allocation.identity)
   }
 
   addRelay(relay: Relay): void {
@@ -361,15 +357,17 @@ export class AllocationTable implements Forwarding {
     if (allocation) this.#forgetChannel(allocation, channel)
   }
 
+  /** It counts as an allocation: otherwise who allocates and refreshes to zero could reserve all ports. */
   reserve(reservation: Reservation, seconds: number, now: Instant): void {
     this.reservations.set(reservation.token, reservation)
+    this.#count(reservation.identity)
     this.timers.set(reservation, after(now, seconds * 1000))
   }
 
   /** The relay is the caller's from now on. */
   unreserve(reservation: Reservation): void {
     this.timers.remove(reservation)
-    this.reservations.delete(reservation.token)
+    if (this.reservations.delete(reservation.token)) this.#uncount(reservation.identity)
   }
 
   farewell(key: ClientKey): Farewell | undefined {
@@ -389,6 +387,18 @@ export class AllocationTable implements Forwarding {
     if (!farewell) return
     this.timers.remove(farewell)
     this.#farewells.delete(key)
+  }
+
+  #count(identity: string): void {
+    this.#users.set(identity, this.countOf(identity) + 1)
+    this.#ledger?.add(identity)
+  }
+
+  #uncount(identity: string): void {
+    this.#ledger?.remove(identity)
+    const left = this.countOf(identity) - 1
+    if (left > 0) this.#users.set(identity, left)
+    else this.#users.delete(identity)
   }
 
   #forgetChannel(allocation: Allocation, channel: Channel): void {

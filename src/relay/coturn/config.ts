@@ -149,6 +149,11 @@ function accessLines({ options, inDatabase }: CoturnSettings): Line[] {
   const mechanism = authSecrets.length > 0 ? 'use-auth-secret' : 'lt-cred-mech'
   const inFile = inDatabase ? { users: [], secrets: [] } : { users, secrets: authSecrets }
   for (const { username } of users) checkName(username)
+  if (!isTaken(realm)) {
+    throw new NatcheckError('USAGE', `coturn answers nobody in a realm with spaces or quotes, such as "${realm}"`, {
+      fix: 'write your domain, or use the engine native',
+    })
+  }
   return [
     mechanism,
     ['realm', realm],
@@ -159,10 +164,13 @@ function accessLines({ options, inDatabase }: CoturnSettings): Line[] {
   ]
 }
 
+/** coturn takes some characters for SQL, and answers every request that holds them with 400 (`is_secure_string`). */
+const isTaken = (text: string): boolean => !/[ \t\r\n'"\\]/.test(text)
+
 /** Throws USAGE. */
 export function checkName(username: string): void {
-  if (/^[^:\p{Cc}]{1,500}$/u.test(username)) return
-  throw new NatcheckError('USAGE', "coturn can't have a user with a colon or control characters in the name", {
+  if (/^[^:\p{Cc}]{1,500}$/u.test(username) && isTaken(username)) return
+  throw new NatcheckError('USAGE', `coturn takes no user with ":", spaces, quotes or the like in the name`, {
     fix: 'rename the user, or use the engine native',
   })
 }

@@ -107,7 +107,7 @@ export interface Datapath {
   readonly listening: readonly ListeningAddress[]
   /** Asks `DatapathServer.onRequest`, of every thread in turn. Rejects with what it throws. */
   request(request: unknown): Promise<readonly unknown[]>
-  /** For the TLS listeners, from now on. Throws TLS_FAILED and keeps the old one. */
+  /** For the TLS listeners, from now on. Throws BAD_FILE and keeps the old one. */
   replaceCertificate(certificate: ServerCertificate): void
   /** Closes every socket and forgets the machine. Safe to call twice. */
   close(): Promise<void>

@@ -19,11 +19,17 @@ import { StreamDecoder, type StreamFrame } from '../../wire/index.ts'
 const MAX_UNSENT = 256 * 1024
 /** Even answers: somebody who asks and never listens. */
 const MAX_UNSENT_EVER = 2 * MAX_UNSENT
+/** As long as there is no allocation: some challenges. What strangers can make us hold, times MAX_STREAMS, has to fit. */
+const MAX_UNSENT_STRANGER = 16 * 1024
 /** The first message has to come in this time, or whoever connected speaks something else. */
 const FIRST_MESSAGE_MS = 15_000
 /** Nothing for longer than the longest lifetime: no allocation is left that the stream could serve. RFC 8656 §7.2 */
 const IDLE_MS = 3_660_000
+/** The same while it has no allocation: asking and authenticating takes seconds, and strangers must not hold descriptors. */
+const IDLE_STRANGER_MS = 60_000
 const SWEEP_MS = 5_000
+/** Class and method of the answer, as they stand in the first two bytes. RFC 8489 §5 */
+const ALLOCATE_SUCCESS = 0x0103
 /** Streams at a time. Each takes a descriptor, and those are needed for relayed addresses. */
 const MAX_STREAMS = 10_000
 
@@ -47,6 +53,8 @@ export class StreamPath implements ClientPath {
   /** When it said something last; undefined: never. */
   heardAt: Instant | undefined
   readonly openedAt: Instant
+  /** Whether it was ever told of an allocation. */
+  #hasAllocated = false
 
   constructor(key: number, protocol: 'tcp' | 'tls', stream: AcceptedStream, now: Instant) {
     this.key = key
@@ -58,9 +66,25 @@ export class StreamPath implements ClientPath {
   }
 
   send(bytes: Uint8Array): void {
+    if (((bytes[0] ?? 0) << 8) + (bytes[1] ?? 0) === ALLOCATE_SUCCESS) this.#hasAllocated = true
     const data = (bytes[0] ?? 0) >= 0x40
-    if (this.#stream.unsent <= MAX_UNSENT || (!data && this.#stream.unsent <= MAX_UNSENT_EVER)) this.#stream.send(bytes)
+    const most = !this.#hasAllocated ? MAX_UNSENT_STRANGER : data ? MAX_UNSENT : MAX_UNSENT_EVER
+    if (this.#stream.unsent <= most) this.#stream.send(bytes)
     else this.dropped++
+  }
+
+  /** Reads no more until `resume`, so that the client feels it. */
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
+  }
+
+  isIdle(now: Instant): boolean {
+    if (this.heardAt === undefined) return elapsed(this.openedAt, now) >= FIRST_MESSAGE_MS
+    return elapsed(this.heardAt, now) >= (this.#hasAllocated ? IDLE_MS : IDLE_STRANGER_MS)
   }
 
   close(): void {
@@ -131,11 +155,8 @@ export class StreamClients {
     this.#cancelSweep ??= this.#clock.schedule(after(this.#clock.now(), SWEEP_MS), () => {
       this.#cancelSweep = undefined
       const now = this.#clock.now()
-      for (const path of this.#paths.values()) if (isIdle(path, now)) path.close()
+      for (const path of this.#paths.values()) if (path.isIdle(now)) path.close()
       if (this.#paths.size > 0) this.#sweepLater()
     })
   }
 }
-
-const isIdle = ({ openedAt, heardAt }: StreamPath, now: Instant): boolean =>
-  heardAt === undefined ? elapsed(openedAt, now) >= FIRST_MESSAGE_MS : elapsed(heardAt, now) >= IDLE_MS

@@ -44,9 +44,9 @@ const at = (ip: string, port: number): string => `${ip.includes(':') ? `[${ip}]`
 
 const time = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`)
 
-function verdictMark({ verdict: { kind }, failed }: IceReport): Mark {
+function verdictMark({ verdict: { kind }, failed, findings: all }: IceReport): Mark {
   if (failed.length > 0 || kind === 'nothing') return 'bad'
-  return kind === 'all-good' ? 'good' : 'warn'
+  return kind === 'all-good' && all.length === 0 ? 'good' : 'warn'
 }
 
 /** Enough for a URL with a name and a port; a longer one gets a line of its own. */

@@ -23,6 +23,8 @@ export function renderTurn(report: TurnReport, style: TerminalStyle, options: { 
 }
 
 const titleWidth = 24
+/** ` RTT 123.4 ms` */
+const rttWidth = 13
 
 /** `UDP 198.51.100.10:3478`; a transport whose name was not resolved has no address. */
 const nameOf = ({ transport, address, uri }: TurnTransportReport): string =>
@@ -37,9 +39,9 @@ function transports(
   page.heading(`Transports, 0 to ${time(durationMs)}`)
   const names = Math.min(34, Math.max(...all.map((each) => nameOf(each).length)))
   for (const [index, each] of all.entries()) {
-    const rtt = each.rttMs === null ? '' : `RTT ${time(each.rttMs)}`
-    const bar = `|${waterfall(each.stages, durationMs, width - names - 8 - 15)}|`
-    page.row(markOf(each), nameOf(each), `${rtt.padEnd(14)} ${bar}`, names)
+    const rtt = each.rttMs === null ? '' : ` RTT ${time(each.rttMs)}`
+    const bar = `|${waterfall(each.stages, durationMs, width - names - 8 - rttWidth)}|`
+    page.row(markOf(each), nameOf(each), `${bar}${rtt}`, names)
     if (!verbose) continue
     for (const { stage, startMs, endMs, detail } of each.stages) {
       const when = `${time(startMs)} to ${endMs === null ? 'the end' : time(endMs)}`

@@ -1,5 +1,5 @@
 /** A TURN server looked into over the virtual network. */
-import { SeededRandom } from '../../../src/lab/index.ts'
+import { type Host, SeededRandom, type VirtualClock } from '../../../src/lab/index.ts'
 import {
   type CheckObservation,
   probeTurn,
@@ -7,23 +7,28 @@ import {
   type TurnObservations,
   type TurnOptions,
 } from '../../../src/probe/turn/index.ts'
+import { buildTurnReport, type TurnReport } from '../../../src/report/index.ts'
 import { parseServerUri } from '../../../src/wire/index.ts'
-import { alice, type TurnLab } from '../../proto/turn-client/lab.ts'
 
-/** Runs the probe on the lab's client. `uris`: the first is the named one. */
+export interface Place {
+  readonly client: Host
+  readonly clock: VirtualClock
+}
+
+/** Runs the probe on the lab's client. The first of `uris` is the one that was named. */
 export async function look(
-  lab: TurnLab,
+  { client, clock }: Place,
   uris: readonly string[],
-  options: Partial<TurnOptions> = {},
+  options: Partial<TurnOptions> & { readonly user?: { readonly username: string; readonly password: string } } = {},
 ): Promise<TurnObservations> {
-  const { client, clock } = lab
+  const { user: { username, password: credential } = { username: 'alice', password: 'wonderland' }, ...rest } = options
   const [uri = ''] = uris
   const candidates = uris.map((text, index) => ({
-    server: { uri: parseServerUri(text), username: alice.username, credential: alice.password },
+    server: { uri: parseServerUri(text), username, credential },
     named: index === 0,
   }))
   const ports = { network: client.network, clock, random: new SeededRandom('probe') }
-  return await clock.run(probeTurn(ports, { uri, candidates, families: [4, 6], timeoutMs: 10_000, ...options }))
+  return await clock.run(probeTurn(ports, { uri, candidates, families: [4, 6], timeoutMs: 10_000, ...rest }))
 }
 
 export function checkOf({ checks }: TurnObservations, id: TurnCheckId): CheckObservation {
@@ -32,6 +37,9 @@ export function checkOf({ checks }: TurnObservations, id: TurnCheckId): CheckObs
   return found
 }
 
-/** `id: result (detail)` of each check. */
-export const told = ({ checks }: TurnObservations): string[] =>
-  checks.map(({ id, result, detail }) => `${id}: ${result}: ${detail}`)
+export const reportOn = (observations: TurnObservations): TurnReport =>
+  buildTurnReport({ startedAt: '2026-01-01T00:00:00.000Z', observations })
+
+/** `check: result: detail`, of those whose result is one of these. */
+export const told = ({ checks }: TurnObservations, ...results: readonly string[]): string[] =>
+  checks.filter(({ result }) => results.includes(result)).map(({ id, result, detail }) => `${id}: ${result}: ${detail}`)

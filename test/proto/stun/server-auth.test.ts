@@ -296,6 +296,15 @@ describe('REST credentials', () => {
     expect(result.kind === 'authenticated' && result.user.identity).toBe('alice')
   })
 
+  it('as does a name that is written with other spaces and accents, for its password is the same', () => {
+    const names = ['Zo\u00eb K', 'Zoe\u0308\u00a0K', 'Zoe\u0308\u2003K']
+    const several = authOf({ users: new Map([['Zo\u00eb K', 'secret']]) })
+    const results = names.map((name) => several.check(signed(several, { name }), context()))
+    expect(results.map((each) => each.kind === 'authenticated' && each.user.identity)).toEqual(
+      names.map(() => names[0]),
+    )
+  })
+
   it('do not shadow a user whose name looks like them', () => {
     const named = authOf({ users: new Map([['17:alice', 'secret']]), secrets: [secret] })
     expect(verdict(named.check(signed(named, { name: '17:alice' }), context()))).toBe('authenticated 17:alice')

@@ -300,6 +300,27 @@ describe('EVEN-PORT and RESERVATION-TOKEN', () => {
     expect(rig.idle).toBe(true)
   })
 
+  it('a reservation counts as an allocation, whoever comes for it and whatever becomes of the first', () => {
+    const rig = new Rig({ userQuota: 2 })
+    const first = rig.client()
+    const token = get(first.allocate([pair]), reservationToken) ?? new Uint8Array(8)
+    expect(outcome(rig.client().allocate())).toBe(486)
+    first.refresh(0)
+    expect(outcome(rig.client().allocate([pair]))).toBe(486)
+    expect(outcome(rig.client().allocate([attribute(reservationToken, token)]))).toBe('success')
+    expect(outcome(rig.client().allocate())).toBe('success')
+    expect(outcome(rig.client().allocate())).toBe(486)
+    rig.pass(600)
+    expect(rig.server.counts.users).toBe(0)
+    expect(outcome(new Rig({ totalQuota: 1 }).client().allocate([pair]))).toBe(486)
+  })
+
+  it('is not made where another thread may be asked for it', () => {
+    const rig = new Rig({ ledger: { add: () => {}, remove: () => {}, countOf: () => 0, total: 0 } })
+    expect(outcome(rig.client().allocate([pair]))).toBe(508)
+    expect(outcome(rig.client().allocate([even]))).toBe('success')
+  })
+
   it('keeps the reservation for 30 s', () => {
     const rig = new Rig()
     const token = get(rig.client().allocate([pair]), reservationToken) ?? new Uint8Array(8)

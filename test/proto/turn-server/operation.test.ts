@@ -143,6 +143,7 @@ describe('abuse', () => {
     expect(effect?.kind === 'send-to-client' && effect.bytes.length).toBe(32)
     const [reply] = answers(effect ? [effect] : [])
     expect(reply && get(reply, xorMappedAddress)).toEqual(client.path.client)
+    expect(rig.events).toMatchObject([{ kind: 'success-response', method: Method.binding }])
   })
 
   it('a 401 to a 28-byte Allocate is at most 140 bytes', () => {
@@ -293,6 +294,7 @@ describe('Binding', () => {
     const [answer] = answers(rig.fromClient(path, request), path)
     expect(answer && get(answer, errorCode)?.code).toBe(420)
     expect(answer && get(answer, unknownAttributes)).toEqual([wish.type])
+    expect(rig.told()).toEqual(['error 420'])
   })
 
   it('may be answered by somebody else', () => {

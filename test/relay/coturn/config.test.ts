@@ -110,6 +110,9 @@ test.each<[string, RelayOptions, Partial<CoturnSettings>]>([
   ['a quote before a secret', { authSecrets: ['"a secret of many bytes'] }, {}],
   ['a realm too long for a line', { users, realm: 'x'.repeat(1100) }, {}],
   ['a colon in a name', { users: [{ username: 'a:b', password: 'c' }] }, {}],
+  ['a space in a name', { users: [{ username: 'a b', password: 'c' }] }, {}],
+  ['a quote in a name', { users: [{ username: "a'b", password: 'c' }] }, {}],
+  ['a space in the realm', { users, realm: 'example org' }, {}],
   ['a line break in a name', { users: [{ username: 'a\nno-auth', password: 'c' }] }, {}],
 ])('%s: refused', (_, options, others) => {
   expect(() => lines(options, others)).toThrow(expect.objectContaining({ code: 'USAGE' }))

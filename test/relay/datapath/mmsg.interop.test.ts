@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
+import type { AcceptedStream, Network, StreamHandlers } from '../../../src/core/index.ts'
 import type { startMmsg as Start } from '../../../src/relay/datapath/mmsg/index.ts'
 import type { Datapath } from '../../../src/relay/datapath/datapath.ts'
 import { mmsgProblem } from '../../../src/relay/datapath/mmsg/index.ts'
@@ -121,6 +122,43 @@ describe.skipIf(problem !== undefined)('the mmsg datapath in its worker', () => 
     await datapath.close()
     await expect.poll(() => ended).toBe(true)
     await expect(datapath.request('counts')).rejects.toThrow(/ended/)
+  })
+
+  test('a stream that says more than the thread can serve has to wait, and is read again', async () => {
+    const { startMmsg } = await built()
+    const told: string[] = []
+    const heard: number[] = []
+    let handlers: StreamHandlers | undefined
+    const stream: AcceptedStream = {
+      local: { ip: '127.0.0.1', port: 1 },
+      remote: { ip: '127.0.0.1', port: 2 },
+      unsent: 0,
+      send: (bytes) => void heard.push(bytes.length),
+      close: () => void told.push('closed'),
+      pause: () => void told.push('paused'),
+      resume: () => void told.push('resumed'),
+    }
+    const listenStream: Network['listenStream'] = async (_options, accept) => {
+      handlers = accept(stream)
+      return { local: stream.local, replaceCertificate: () => undefined, close: () => undefined }
+    }
+    const datapath = await startMmsg(
+      { network: { ...nodeNetwork(), listenStream }, clock: systemClock, random: systemRandom },
+      {
+        worker: new URL('test/bench/relay/worker-main.mjs', root),
+        listeners: [{ protocol: 'tcp', address: { ip: '127.0.0.1', port: 0 } }],
+        settings: { user: 'u', password: 'p', realm: 'r', relayIp: '127.0.0.1', auth: 'none' },
+      },
+      { onMessage: () => undefined, onFailed: (error) => expect.unreachable(error.message) },
+    )
+    const requests = Array.from({ length: 1000 }, () => allocate())
+    for (const request of requests) handlers?.onData(request)
+    expect(told).toEqual([])
+    for (let i = 0; i < 2; i++) for (const request of requests) handlers?.onData(request)
+    expect(new Set(told)).toEqual(new Set(['paused']))
+    await expect.poll(() => heard.length).toBe(3000)
+    await expect.poll(() => told.at(-1)).toBe('resumed')
+    await datapath.close()
   })
 
   test('several threads share the clients and the port; a taken port is still refused', async () => {

@@ -23,7 +23,7 @@ import {
 } from '../datapath.ts'
 import { StreamClients, type StreamPath } from '../streams.ts'
 import { Memory } from './memory.ts'
-import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts'
+import { costOf, type FromWorker, type ToWorker, type WorkerSettings } from './messages.ts'
 import { loadSystem, type System } from './system.ts'
 
 export { runWorker } from './run.ts'
@@ -47,6 +47,11 @@ export interface MmsgOptions {
   /** Pause under load, so that packets gather. Default 250; 0: none. */
   readonly coalesceMicroseconds?: number | undefined
 }
+
+/** What streams may have on its way to a thread before they have to wait: about ten milliseconds' work. */
+const MAX_ON_THE_WAY = 2 ** 20
+/** How much of what a thread has for streams is taken before it is told so. */
+const TAKEN_AT_ONCE = 2 ** 16
 
 /** Why the mmsg datapath can't run here; undefined when it can. */
 export async function mmsgProblem(): Promise<string | undefined> {
@@ -147,6 +152,9 @@ class Thread {
   }
   readonly #requests = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>()
   #nextRequest = 0
+  #onTheWay = 0
+  #taken = 0
+  readonly #waiting = new Set<StreamPath>()
   #stopping = false
   #ended = false
 
@@ -176,6 +184,15 @@ class Thread {
     this.#wake()
   }
 
+  /** The same for what a stream has said; one that says more than the thread can serve is not read for a while. */
+  sendFrom(path: StreamPath, message: Extract<ToWorker, { path: unknown }>): void {
+    this.send(message)
+    this.#onTheWay += costOf(message)
+    if (this.#onTheWay < MAX_ON_THE_WAY || this.#ended) return
+    path.pause()
+    this.#waiting.add(path)
+  }
+
   request(request: unknown): Promise<unknown> {
     if (this.#ended) return Promise.reject(new NatcheckError('CANCELLED', 'the relay has ended'))
     const id = this.#nextRequest++
@@ -196,7 +213,18 @@ class Thread {
       case 'message':
         return this.#handlers.onMessage(message.message)
       case 'stream-send':
-        return this.onStream?.(message.key, message.bytes)
+        this.onStream?.(message.key, message.bytes)
+        this.#taken += costOf(message)
+        if (this.#taken < TAKEN_AT_ONCE) return
+        this.send({ kind: 'streams-taken', cost: this.#taken })
+        this.#taken = 0
+        return
+      case 'streams-served':
+        this.#onTheWay -= message.cost
+        if (this.#onTheWay > MAX_ON_THE_WAY / 2) return
+        for (const path of this.#waiting) path.resume()
+        this.#waiting.clear()
+        return
       case 'stopped':
         this.#end()
     }
@@ -244,10 +272,10 @@ class MmsgDatapath implements Datapath {
     this.#ports = ports
     this.#threads = threads
     this.#streams = new StreamClients(ports.clock, {
-      onMessage: (path, bytes) => this.#send({ kind: 'stream-message', path: plain(path), bytes: bytes.slice() }),
+      onMessage: (path, bytes) => this.#send(path, { kind: 'stream-message', path: plain(path), bytes: bytes.slice() }),
       onChannelData: (path, channel, data) =>
-        this.#send({ kind: 'stream-data', path: plain(path), channel, data: data.slice() }),
-      onGone: (path) => this.#send({ kind: 'stream-gone', path: plain(path) }),
+        this.#send(path, { kind: 'stream-data', path: plain(path), channel, data: data.slice() }),
+      onGone: (path) => this.#send(path, { kind: 'stream-gone', path: plain(path) }),
     })
     for (const thread of threads) thread.onStream = (key, bytes) => this.#streams.find(key)?.send(bytes)
   }
@@ -280,8 +308,8 @@ class MmsgDatapath implements Datapath {
   }
 
   /** A stream's thread is always the same: keys count down from -1. */
-  #send(message: Extract<ToWorker, { path: unknown }>): void {
-    this.#threads[-Number(message.path.key) % this.#threads.length]?.send(message)
+  #send(path: StreamPath, message: Extract<ToWorker, { path: unknown }>): void {
+    this.#threads[-path.key % this.#threads.length]?.sendFrom(path, message)
   }
 }
 

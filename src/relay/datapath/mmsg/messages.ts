@@ -31,6 +31,8 @@ export type ToWorker =
       readonly data: Uint8Array
     }
   | { readonly kind: 'stream-gone'; readonly path: ClientPath }
+  /** So much of what `stream-send` brought has been taken. */
+  | { readonly kind: 'streams-taken'; readonly cost: number }
   | { readonly kind: 'stop' }
 
 export type FromWorker =
@@ -39,4 +41,10 @@ export type FromWorker =
   | { readonly kind: 'refusal'; readonly id: number; readonly code: string | undefined; readonly message: string }
   | { readonly kind: 'message'; readonly message: unknown }
   | { readonly kind: 'stream-send'; readonly key: number; readonly bytes: Uint8Array }
+  /** So much of what streams have said has been served. */
+  | { readonly kind: 'streams-served'; readonly cost: number }
   | { readonly kind: 'stopped' }
+
+/** What a stream's message takes of memory while it waits: its bytes, and what carries them. */
+export const costOf = (message: ToWorker | FromWorker): number =>
+  512 + ('bytes' in message ? message.bytes.length : 'data' in message ? message.data.length : 0)

@@ -5,8 +5,11 @@ import { type Clock, type Instant, instant, NatcheckError, type Random, wallTime
 import type { CreateServer } from '../datapath.ts'
 import { SharedLedger } from '../ledger.ts'
 import { Loop } from './loop.ts'
-import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts'
+import { costOf, type FromWorker, type ToWorker, type WorkerSettings } from './messages.ts'
 import { loadSystem } from './system.ts'
+
+/** What the main thread may have waiting for its streams, about 3,000 packets of video. */
+const MAX_UNTAKEN = 4 * 2 ** 20
 
 export async function runWorker<Settings>(worker: WorkerSettings, createServer: CreateServer<Settings>): Promise<void> {
   const { port, timeOrigin } = worker
@@ -21,11 +24,13 @@ export async function runWorker<Settings>(worker: WorkerSettings, createServer: 
       throw new NatcheckError('UNSUPPORTED', 'timers do not run beside the mmsg loop')
     },
   }
+  let untaken = 0
+  let lost = 0
   const server = createServer(worker.settings as Settings, {
     clock,
     random,
     post: (message) => post({ kind: 'message', message }),
-    dropped: () => loop.dropped,
+    dropped: () => loop.dropped + lost,
     ledger: worker.ledger && new SharedLedger(worker.ledger),
     sourceLimit: worker.sourceLimit,
   })
@@ -37,10 +42,22 @@ export async function runWorker<Settings>(worker: WorkerSettings, createServer: 
     offload: worker.offload,
     coalesceMicroseconds: worker.coalesceMicroseconds,
     onEvent: (event) => server.onEvent(event, now()),
-    sendToStream: (path, bytes) => post({ kind: 'stream-send', key: Number(path.key), bytes }),
+    sendToStream: (path, bytes) => {
+      // A peer may send faster than the main thread can write: packets are lost here as they would be in a full queue.
+      const isAnswer = (bytes[0] ?? 0) === 1
+      if (untaken > MAX_UNTAKEN && !isAnswer) return void lost++
+      const message = { kind: 'stream-send', key: Number(path.key), bytes } as const
+      untaken += costOf(message)
+      post(message)
+    },
     onWake: () => {
-      for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port))
-        handle(next.message as ToWorker)
+      let cost = 0
+      for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
+        const message = next.message as ToWorker
+        if ('path' in message) cost += costOf(message)
+        handle(message)
+      }
+      if (cost > 0) post({ kind: 'streams-served', cost })
     },
   })
   const handle = (message: ToWorker): void => {
@@ -58,6 +75,9 @@ export async function runWorker<Settings>(worker: WorkerSettings, createServer: 
       case 'stream-gone':
         server.machine.handleClientGone(message.path, at)
         return loop.perform()
+      case 'streams-taken':
+        untaken -= message.cost
+        return
       case 'stop':
         return loop.stop()
     }
