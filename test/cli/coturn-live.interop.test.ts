@@ -151,10 +151,11 @@ describeIf(['turnserver'], 'coturn run', () => {
         } else if (stage === 1 && /turnserver runs again/.test(text)) {
           stage = 2
           checked = runCli(['coturn', 'check', name, '--running', '--json'], io)
-          void checked.then(() => {
+          void (async () => {
+            await checked
             writeFileSync(join(directory, name), `${before}# changed\n`)
             kill('SIGHUP')
-          })
+          })()
         } else if (stage === 2 && /has changed/.test(text)) {
           stage = 3
           kill('SIGTERM')

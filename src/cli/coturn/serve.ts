@@ -1,6 +1,5 @@
 /** `natcheck coturn run`: turnserver with the operator's own file, linted first, watched, and ended with us. */
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { formatAddress, scopeOf } from '../../core/index.ts'
 import { Conf } from '../../coturn/conf.ts'
 import { listeningOf } from '../../coturn/live/listening.ts'
@@ -15,7 +14,7 @@ import { logLevels } from '../relay/settings.ts'
 import { parseDuration } from '../duration.ts'
 import { readWord } from '../values.ts'
 import { readiness } from './check/copy.ts'
-import { readConf, required } from './files.ts'
+import { readNamed } from './files.ts'
 import { observe } from './lint.ts'
 import { targetOf } from './version.ts'
 import { type CoturnWorld, machine } from './world.ts'
@@ -32,9 +31,8 @@ export async function runCommand(
   io: CliIo,
   world: CoturnWorld = machine(),
 ): Promise<ExitCode> {
-  const file = required(named, 'name the turnserver.conf')
-  const path = resolve(io.cwd, file)
-  const conf = readConf(path, file)
+  const conf = readNamed(named, io.cwd)
+  const { file, path } = conf
   const target = await targetOf(undefined, 'the installed coturn', world)
   const level = readWord(flags['logLevel'] ?? 'info', '--log-level', logLevels)
   const drain = flags['drainTimeout']

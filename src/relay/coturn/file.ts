@@ -14,6 +14,8 @@ export interface CoturnFileOptions {
   readonly logsToUs: boolean
   /** Where it will answer. */
   readonly listeners: readonly { readonly protocol: TransportProtocol; readonly address: TransportAddress }[]
+  /** Ends it, also while it starts. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface CoturnFile {
@@ -54,6 +56,7 @@ export async function startCoturnFile(
     onLost: () => log.end('failed'),
     onWarning: (message) => callbacks.onEvent?.({ kind: 'warning', message }),
   })
+  options.signal?.addEventListener('abort', () => void supervisor.stop(), { once: true })
   await supervisor.start()
   const canDrain = isSince(version, drainSince)
   return {

@@ -54,6 +54,8 @@ export interface Quota {
 export interface Answers {
   readonly reached: readonly Reached[]
   readonly turn: TurnObservations | undefined
+  /** Of its challenge; undefined: it asks for no credentials. */
+  readonly realm: string | undefined
   readonly peers: ReadonlyMap<IpAddress, PeerAnswer>
   /** Ports of all relayed addresses that were given. */
   readonly relayed: readonly TransportAddress[]
@@ -83,6 +85,7 @@ class Asking {
   readonly #ports: TurnProbePorts
   readonly #asked: Asked
   readonly #relayed: TransportAddress[] = []
+  #realm: string | undefined
 
   constructor(ports: TurnProbePorts, asked: Asked) {
     this.#ports = ports
@@ -93,7 +96,13 @@ class Asking {
     const { listeners, access, peers } = this.#asked
     const reached = await Promise.all(listeners.map((listener) => this.#reach(listener)))
     const main = reached.find(({ ok }) => ok)
-    const nothing = { turn: undefined, peers: new Map(), wrongPassword: undefined, longestSeconds: undefined }
+    const nothing = {
+      turn: undefined,
+      realm: undefined,
+      peers: new Map(),
+      wrongPassword: undefined,
+      longestSeconds: undefined,
+    }
     if (!main) {
       const rest = { tcpRelay: undefined, userQuota: undefined, totalQuota: undefined }
       return { reached, relayed: this.#relayed, ...nothing, ...rest }
@@ -116,6 +125,7 @@ class Asking {
     return {
       reached,
       turn,
+      realm: this.#realm,
       peers: answers,
       relayed: this.#relayed,
       wrongPassword,
@@ -194,6 +204,7 @@ class Asking {
     const session = opened.value
     try {
       const allocated = await session.allocate(wish, { timeoutMs: requestMs })
+      this.#realm ??= session.challenge?.realm
       if (!allocated.ok) return allocated.failure
       this.#relayed.push(...allocated.value.relayed)
       return await use(allocated.value, session)

@@ -136,8 +136,8 @@ function authentication(compared: Compared): Claim {
 
 function realm(compared: Compared): Claim {
   const said = compared.running.value('realm')
-  const seen = check(compared, 'authentication')?.facts['realm']
-  if (typeof seen !== 'string') return claim('realm', 'realm', notShown(said ?? 'none', 'it asks for no credentials'))
+  const seen = compared.answers.realm
+  if (seen === undefined) return claim('realm', 'realm', notShown(said ?? 'none', 'it asks for no credentials'))
   if (said === undefined) {
     return claim('realm', 'realm', {
       file: 'none',

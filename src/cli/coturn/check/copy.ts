@@ -25,7 +25,12 @@ export interface RunningCopy {
 const loopback = '127.0.0.1'
 
 /** Rejects with UNSUPPORTED where there is no turnserver, or where it ends at once. Leaves nothing behind. */
-export async function startCopy(ports: RelayPorts, conf: Conf, guest: StandIns['guest']): Promise<RunningCopy> {
+export async function startCopy(
+  ports: RelayPorts,
+  conf: Conf,
+  guest: StandIns['guest'],
+  signal: AbortSignal,
+): Promise<RunningCopy> {
   const own = ports.network.interfaces()
   const hasSix = own.some(({ ip }) => ip === '::1')
   const [plain, alternate, tls] = await chooseAll(
@@ -38,7 +43,7 @@ export async function startCopy(ports: RelayPorts, conf: Conf, guest: StandIns['
   try {
     const text = privateCopy(conf, {
       ports: { plain: plain?.port ?? 0, alternate: alternate?.port ?? 0, tls: tls?.port ?? 0 },
-      listening: [...['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'], ...(hasSix ? ['::1'] : [])],
+      listening: ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4', ...(hasSix ? ['::1'] : [])],
       relay: [relayIp(own.map(({ ip }) => ip)), ...(hasSix ? ['::1'] : [])],
       pidfile: join(directory, 'pid'),
       database: join(directory, 'turndb'),
@@ -54,7 +59,7 @@ export async function startCopy(ports: RelayPorts, conf: Conf, guest: StandIns['
     const running = await startCoturnFile(
       ports,
       // A certificate that it can't read leaves it without TLS, which is for the check to find out.
-      { path, logsToUs: false, listeners: readiness(copy, listeners) },
+      { path, logsToUs: false, listeners: readiness(copy, listeners), signal },
       { onEvent: (event) => event.kind === 'log' && event.level === 'warning' && complaints.push(event.message) },
     )
     const close = async (): Promise<void> => {

@@ -1,5 +1,4 @@
 /** `natcheck coturn check`: what a turnserver.conf says, and what its server does, side by side. */
-import { resolve } from 'node:path'
 import { formatAddress, NatcheckError, type TransportAddress } from '../../../core/index.ts'
 import { Conf } from '../../../coturn/conf.ts'
 import { listeningOf } from '../../../coturn/live/listening.ts'
@@ -11,7 +10,7 @@ import { bounded } from '../../bounded.ts'
 import { colorLevel } from '../../color.ts'
 import { type CliIo, type ExitCode, exitCodes, usage } from '../../io.ts'
 import { readInteger } from '../../values.ts'
-import { readConf, required, textOf } from '../files.ts'
+import { readNamed, textOf } from '../files.ts'
 import { readVersion, targetOf } from '../version.ts'
 import { type CoturnWorld, machine } from '../world.ts'
 import { accessTo, type Credentials } from './access.ts'
@@ -62,25 +61,38 @@ export async function checkCommand(
   io: CliIo,
   world: CoturnWorld = machine(),
 ): Promise<ExitCode> {
-  const file = required(named, 'name the turnserver.conf')
+  const conf = readNamed(named, io.cwd)
   const timeoutMs = flags['timeout'] === undefined ? defaultTimeoutMs : readTimeout(flags['timeout'])
-  const conf = readConf(resolve(io.cwd, file), file)
   const abort = new AbortController()
-  const stopListening = io.onInterrupt(() => abort.abort())
+  let isInterrupted = false
+  const stopListening = io.onInterrupt(() => {
+    isInterrupted = true
+    abort.abort()
+  })
+  const job = { file: conf.file, text: conf.text, given: readCredentials(flags, io), signal: abort.signal }
+  const work =
+    flags['running'] === undefined
+      ? checkCopy(job, textOf(flags['coturnVersion']), world)
+      : checkRunning(job, flags['running'], flags['coturnVersion'], world)
   try {
-    const job = { file, text: conf.text, given: readCredentials(flags, io), cwd: io.cwd, signal: abort.signal }
-    const work =
-      flags['running'] === undefined
-        ? checkCopy(job, textOf(flags['coturnVersion']), world)
-        : checkRunning(job, flags['running'], flags['coturnVersion'], world)
-    const document = await bounded(work, abort, timeoutMs)
-    if (abort.signal.aborted) throw new NatcheckError('CANCELLED', 'interrupted before the check was done')
+    const document = await bounded(work, abort, timeoutMs).catch((error: unknown) => {
+      throw abort.signal.aborted ? endedEarly(isInterrupted) : error
+    })
+    if (abort.signal.aborted) throw endedEarly(isInterrupted)
     await io.out(flags['json'] === true ? `${JSON.stringify(document, null, 2)}\n` : inWords(document, flags, io))
     return document.summary.differs > 0 ? exitCodes.failed : exitCodes.ok
   } finally {
+    // Whatever ended it, the server that was started ends, and its files go.
+    await Promise.allSettled([work])
     stopListening()
   }
 }
+
+/** Whatever went wrong after that went wrong because of it. */
+const endedEarly = (isInterrupted: boolean): NatcheckError =>
+  isInterrupted
+    ? new NatcheckError('CANCELLED', 'interrupted: the check was not done')
+    : new NatcheckError('TIMEOUT', 'the check did not end in time', { fix: 'give it more time with --timeout' })
 
 const readTimeout = (value: unknown): number => readInteger(value, '--timeout', 1, longestTimeoutMs)
 
@@ -105,7 +117,6 @@ interface Job {
   readonly file: string
   readonly text: string
   readonly given: Credentials | undefined
-  readonly cwd: string
   readonly signal: AbortSignal
 }
 
@@ -120,7 +131,7 @@ async function checkCopy(job: Job, asked: string | undefined, world: CoturnWorld
     throw usage(`coturn ${version} is installed, and no ${asked}`, 'leave --coturn-version out, or give --running')
   const conf = new Conf(parseConf(job.text), version)
   const access = accessTo(conf, { given: undefined, isCopy: true, now: world.now(), random: ports.random })
-  const copy = await startCopy(ports, conf, access.guest)
+  const copy = await startCopy(ports, conf, access.guest, job.signal)
   try {
     const at = copy.listeners[0]
     const how = `Started on loopback with a private copy: its own addresses, ports, log and files, no databases, no redirection.`
