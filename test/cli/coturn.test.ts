@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { checkCommand } from '../../src/cli/coturn/check/run.ts'
 import { diffLines } from '../../src/cli/coturn/diff.ts'
 import { type InitDocument, initCommand } from '../../src/cli/coturn/init.ts'
 import { lintCommand } from '../../src/cli/coturn/lint.ts'
@@ -440,6 +441,13 @@ describe('bad input: one line, exit code 2', () => {
     [['migrate'], /missing required argument/],
     [['convert', 'good', '--to', 'eturnl'], /did you mean eturnal\?/],
     [['convert', 'good'], /--to is missing/],
+    [['run'], /missing required argument/],
+    [['run', 'nowhere.conf'], /there is no file nowhere\.conf/],
+    [['check'], /missing required argument/],
+    [['check', ''], /the file is missing/],
+    [['check', 'good', '--timeout', '0'], /--timeout is "0"/],
+    [['check', 'good', '--username', 'alice'], /belong together/],
+    [['check', 'good', '--username', 'alice', '--credential-env', 'NOBODY'], /NOBODY is not set/],
     [['init', '--coturn-version', '4.6.1'], /--domain is missing/],
     [['int'], /unknown command 'int'/],
   ])('%j', async (args, message) => {
@@ -453,6 +461,17 @@ describe('bad input: one line, exit code 2', () => {
   test('no turnserver to ask', async () => {
     const none = world({ installed: () => Promise.resolve(undefined) })
     await expect(lintCommand(file('good', 'realm=a\n'), {}, io, none)).rejects.toThrow(/no turnserver is installed/)
+  })
+
+  test('no turnserver to start', async () => {
+    const none = world({ installed: () => Promise.resolve(undefined) })
+    await expect(checkCommand(file('good', 'realm=a\n'), {}, io, none)).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: 'turnserver is not installed',
+      fix: 'apt-get install coturn',
+    })
+    expect(await runCli(['coturn', 'check', 'nowhere', '--json'], io)).toBe(2)
+    expect(JSON.parse(io.stdout)).toMatchObject({ kind: 'coturn-check', claims: null, error: { code: 'BAD_FILE' } })
   })
 
   test('with JSON asked for, the error is a document too', async () => {
