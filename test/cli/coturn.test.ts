@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { checkCommand } from '../../src/cli/coturn/check/run.ts'
 import { diffLines } from '../../src/cli/coturn/diff.ts'
 import { type InitDocument, initCommand } from '../../src/cli/coturn/init.ts'
+import { runCommand } from '../../src/cli/coturn/serve.ts'
 import { lintCommand } from '../../src/cli/coturn/lint.ts'
 import { publicIp } from '../../src/cli/coturn/public-ip.ts'
 import { convertCommand, explainCommand, migrateCommand } from '../../src/cli/coturn/translate.ts'
@@ -465,11 +466,13 @@ describe('bad input: one line, exit code 2', () => {
 
   test('no turnserver to start', async () => {
     const none = world({ installed: () => Promise.resolve(undefined) })
-    await expect(checkCommand(file('good', 'realm=a\n'), {}, io, none)).rejects.toMatchObject({
-      code: 'UNSUPPORTED',
-      message: 'turnserver is not installed',
-      fix: 'apt-get install coturn',
-    })
+    for (const command of [checkCommand, runCommand]) {
+      await expect(command(file('good', 'realm=a\n'), {}, io, none)).rejects.toMatchObject({
+        code: 'UNSUPPORTED',
+        message: 'turnserver is not installed',
+        fix: 'apt-get install coturn',
+      })
+    }
     expect(await runCli(['coturn', 'check', 'nowhere', '--json'], io)).toBe(2)
     expect(JSON.parse(io.stdout)).toMatchObject({ kind: 'coturn-check', claims: null, error: { code: 'BAD_FILE' } })
   })

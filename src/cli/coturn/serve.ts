@@ -16,7 +16,7 @@ import { readWord } from '../values.ts'
 import { readiness } from './check/copy.ts'
 import { readNamed } from './files.ts'
 import { observe } from './lint.ts'
-import { targetOf } from './version.ts'
+import { installedTarget } from './version.ts'
 import { type CoturnWorld, machine } from './world.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -33,7 +33,7 @@ export async function runCommand(
 ): Promise<ExitCode> {
   const conf = readNamed(named, io.cwd)
   const { file, path } = conf
-  const target = await targetOf(undefined, 'the installed coturn', world)
+  const target = await installedTarget(world)
   const level = readWord(flags['logLevel'] ?? 'info', '--log-level', logLevels)
   const drain = flags['drainTimeout']
   const drainSeconds =

@@ -11,7 +11,7 @@ import { colorLevel } from '../../color.ts'
 import { type CliIo, type ExitCode, exitCodes, usage } from '../../io.ts'
 import { readInteger } from '../../values.ts'
 import { readNamed, textOf } from '../files.ts'
-import { readVersion, targetOf } from '../version.ts'
+import { installedTarget, readVersion, targetOf } from '../version.ts'
 import { type CoturnWorld, machine } from '../world.ts'
 import { accessTo, type Credentials } from './access.ts'
 import { askServer } from './ask.ts'
@@ -123,10 +123,7 @@ interface Job {
 async function checkCopy(job: Job, asked: string | undefined, world: CoturnWorld): Promise<CheckDocument> {
   const ports = world.ports()
   // What is installed runs, whatever the file was written for.
-  const installed = await world.installed()
-  if (!installed || ports.processes?.find('turnserver') === undefined)
-    throw new NatcheckError('UNSUPPORTED', 'turnserver is not installed', { fix: 'apt-get install coturn' })
-  const version = readVersion(installed.version, 'the installed coturn')
+  const { version } = await installedTarget(world)
   if (asked !== undefined && asked !== 'auto' && readVersion(asked, '--coturn-version') !== version)
     throw usage(`coturn ${version} is installed, and no ${asked}`, 'leave --coturn-version out, or give --running')
   const conf = new Conf(parseConf(job.text), version)
