@@ -1,5 +1,4 @@
 /** `natcheck coturn run`: turnserver with the operator's own file, linted first, watched, and ended with us. */
-import { readFileSync } from 'node:fs'
 import { formatAddress, scopeOf } from '../../core/index.ts'
 import { Conf } from '../../coturn/conf.ts'
 import { listeningOf } from '../../coturn/live/listening.ts'
@@ -14,7 +13,7 @@ import { logLevels } from '../relay/settings.ts'
 import { parseDuration } from '../duration.ts'
 import { readWord } from '../values.ts'
 import { readiness } from './check/copy.ts'
-import { readNamed } from './files.ts'
+import { readConf, readNamed } from './files.ts'
 import { observe } from './lint.ts'
 import { installedTarget } from './version.ts'
 import { type CoturnWorld, machine } from './world.ts'
@@ -123,7 +122,7 @@ const announce = (conf: Conf): string =>
 
 function changed(path: string, text: string): boolean {
   try {
-    return readFileSync(path, 'utf8') !== text
+    return readConf(path, path).text !== text
   } catch {
     return true
   }

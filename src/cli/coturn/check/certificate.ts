@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { Conf } from '../../../coturn/conf.ts'
 import type { Answers } from './ask.ts'
-import type { ClaimResult } from './claims.ts'
+import type { ClaimResult } from './claim.ts'
 
 export interface CertificateClaim {
   readonly file: string

@@ -16,8 +16,10 @@ import { type CoturnWorld, machine } from '../world.ts'
 import { accessTo, type Credentials } from './access.ts'
 import { askServer } from './ask.ts'
 import { certificateClaim, certificateIn, nameIn } from './certificate.ts'
-import { type Claim, claimsOf, mostAllocations, peersToAsk } from './claims.ts'
+import type { Claim } from './claim.ts'
+import { claimsOf, mostAllocations } from './claims.ts'
 import { startCopy } from './copy.ts'
+import { peersToAsk } from './peers.ts'
 import { renderCheck } from './table.ts'
 
 type Flags = Readonly<Record<string, unknown>>

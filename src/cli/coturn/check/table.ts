@@ -1,6 +1,6 @@
 /** The claims on a terminal: file and reality side by side. */
 import { type Mark, Page, type TerminalStyle } from '../../../report/terminal/layout.ts'
-import type { Claim, ClaimResult } from './claims.ts'
+import type { Claim, ClaimResult } from './claim.ts'
 import type { CheckDocument } from './run.ts'
 
 const marks: Readonly<Record<ClaimResult, Mark>> = {
