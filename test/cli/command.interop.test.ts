@@ -35,6 +35,8 @@ describe('help', () => {
     ['help-coturn-explain', ['coturn', 'explain', '--help']],
     ['help-coturn-migrate', ['coturn', 'migrate', '--help']],
     ['help-coturn-convert', ['coturn', 'convert', '--help']],
+    ['help-coturn-run', ['coturn', 'run', '--help']],
+    ['help-coturn-check', ['coturn', 'check', '--help']],
   ])('%s', async (name, args) => {
     const { status, stdout, stderr } = await natcheck(args)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

@@ -1,5 +1,6 @@
 /** Configuration files as they lie on the disk. */
 import { readFileSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { NatcheckError } from '../../core/index.ts'
 import { usage } from '../io.ts'
 
@@ -69,8 +70,12 @@ const bad = (message: string, fix: string, cause?: unknown): NatcheckError =>
 /** A flag that takes a value. */
 export const textOf = (flag: unknown): string | undefined => (typeof flag === 'string' ? flag : undefined)
 
-/** The one file a command needs. */
-export function required(target: string | undefined, fix: string): string {
-  if (target !== undefined && target !== '') return target
-  throw usage('the file is missing', fix)
+/** The one file that a command needs. Throws USAGE where it is not named, and as `readConf` does. */
+export function readNamed(
+  named: string | undefined,
+  cwd: string,
+): ConfText & { readonly file: string; readonly path: string } {
+  if (named === undefined || named === '') throw usage('the file is missing', 'name the turnserver.conf')
+  const path = resolve(cwd, named)
+  return { ...readConf(path, named), file: named, path }
 }

@@ -27,7 +27,7 @@ export async function lintCommand(
   const command = textOf(flags['command'])
   const target = await targetOf(flags['coturnVersion'], '--coturn-version', world)
   // A command line names its file itself.
-  const file = named ?? (command === undefined ? undefined : parseCommand(command, target.version).file)
+  const file = (named || undefined) ?? (command === undefined ? undefined : parseCommand(command, target.version).file)
   if (file === undefined && command === undefined)
     throw usage('neither a file nor --command is given', 'name the turnserver.conf')
   const conf = file === undefined ? undefined : readConf(resolve(io.cwd, file), file)
@@ -40,7 +40,7 @@ export async function lintCommand(
 }
 
 /** Everything about the machine that rules ask for. */
-function observe(
+export function observe(
   { text, version, command }: LintInput,
   conf: ConfText | undefined,
   { lacks }: Target,
