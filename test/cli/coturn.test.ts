@@ -485,8 +485,25 @@ describe('bad input: one line, exit code 2', () => {
     expect(JSON.parse(io.stdout)).toMatchObject({ kind: 'coturn-lint', findings: null, error: { code: 'BAD_FILE' } })
   })
 
-  test('odd files are read all the same: BOM, mixed line ends, no line end, empty', async () => {
-    for (const text of ['\ufeffrealm=a\n', 'realm=a\r\nverbose\rfingerprint\nno-cli', 'realm=a', '']) {
+  test.each([
+    ['a byte order mark', '\ufeffrealm=a\n'],
+    ['Unix and Windows line ends', 'realm=a\r\nverbose\nno-cli\n'],
+    ['line ends of old Macs among others', 'realm=a\nverbose\rfingerprint\n'],
+  ])('%s: refused in one line, and mended by --fix', async (_, text) => {
+    const name = file('odd', text)
+    await expect(lintCommand(name, {}, io, world())).rejects.toMatchObject({
+      code: 'BAD_FILE',
+      message: expect.stringMatching(/^\S+ (?:begins with a byte order mark|mixes line ends), [^\n]+$/) as string,
+      fix: expect.stringContaining('--fix') as string,
+    })
+    await lintCommand(name, { fix: true }, io, world())
+    io.stdout = ''
+    expect(await lintCommand(name, {}, io, world())).toBe(1)
+    expect(io.stdout).toContain('[open-relay]')
+  })
+
+  test('read all the same: Windows line ends alone, no line end, nothing', async () => {
+    for (const text of ['realm=a\r\nverbose\r\n', 'realm=a', '']) {
       io.stdout = ''
       expect(await lintCommand(file('odd', text), {}, io, world())).toBe(1)
       expect(io.stdout).toContain('[open-relay]')
