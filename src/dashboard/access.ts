@@ -30,7 +30,8 @@ export class Access {
   guard(app: FastifyInstance): void {
     app.addHook('onRequest', async (request) => {
       this.#checkHost(request)
-      const path = request.url.split('?')[0] ?? ''
+      // The route, since a path has many spellings: /%61pi/… is found as well.
+      const path = request.routeOptions.url ?? ''
       if (!path.startsWith('/api/')) return
       const writes = request.method !== 'GET' && request.method !== 'HEAD'
       if (writes || request.headers.upgrade !== undefined) checkOrigin(request)

@@ -65,6 +65,16 @@ describe('who may ask', () => {
     expect(await ask({ cookie: cookie.split(';')[0] ?? '' })).toBe(200)
   })
 
+  test('by no other spelling of the path', async () => {
+    const { app } = await testApp({ listen: exposed, token })
+    for (const url of ['/%61pi/ice-servers', '/api/ice%2dservers', '/%61%70%69/history']) {
+      expect([url, (await app.inject({ url, headers: { host } })).statusCode]).toEqual([url, 401])
+    }
+    const local = await testApp()
+    const headers = { host, origin: 'http://evil.example' }
+    expect((await local.app.inject({ method: 'POST', url: '/%61pi/rooms', headers })).statusCode).toBe(403)
+  })
+
   test('guessing is slowed down', async () => {
     const { app } = await testApp({ listen: exposed, token })
     const codes = new Set<number>()
