@@ -47,8 +47,8 @@ export class Rooms<Message> {
     if (room === undefined) return 'unknown-room'
     if (room.members.size >= seats) return 'full'
     const before = [...room.members]
-    room.expiry?.()
     room.members.add(member)
+    if (!member.isHost) room.expiry?.()
     return before
   }
 
@@ -56,7 +56,7 @@ export class Rooms<Message> {
     const room = this.#rooms.get(code)
     if (!room?.members.delete(member)) return
     member.left?.()
-    if (room.members.size === 0) this.#expire(code, room)
+    if (!member.isHost && isEmpty(room)) this.#expire(code, room)
   }
 
   others(code: string, member: Member<Message>): readonly Member<Message>[] {
@@ -65,14 +65,19 @@ export class Rooms<Message> {
 
   /** Nobody has to wait for rooms that were never entered. */
   close(): void {
-    for (const { expiry, members } of this.#rooms.values()) {
-      expiry?.()
-      for (const member of members) member.left?.()
-    }
-    this.#rooms.clear()
+    for (const [code, room] of this.#rooms) this.#end(code, room)
+  }
+
+  #end(code: string, { expiry, members }: Room<Message>): void {
+    this.#rooms.delete(code)
+    expiry?.()
+    for (const member of members) member.left?.()
   }
 
   #expire(code: string, room: Room<Message>): void {
-    room.expiry = this.#clock.schedule(after(this.#clock.now(), emptyMs), () => void this.#rooms.delete(code))
+    room.expiry = this.#clock.schedule(after(this.#clock.now(), emptyMs), () => this.#end(code, room))
   }
 }
+
+/** The host was only invited: a room that no browser is in is nobody's. */
+const isEmpty = <Message>({ members }: Room<Message>): boolean => [...members].every(({ isHost }) => isHost)

@@ -7,9 +7,9 @@ interface Someone extends Member<string> {
   readonly heard: string[]
 }
 
-function someone(): Someone {
+function someone(isHost = false): Someone {
   const heard: string[] = []
-  return { isHost: false, heard, send: (message) => heard.push(message), left: () => heard.push('left') }
+  return { isHost, heard, send: (message) => heard.push(message), left: () => heard.push('left') }
 }
 
 const setUp = (): { rooms: Rooms<string>; clock: VirtualClock } => {
@@ -51,6 +51,23 @@ test('an empty room waits for a quarter of an hour; one with somebody in it for 
   rooms.leave(used, member)
   await clock.run(clock.sleep(901_000))
   expect(rooms.join(used, someone())).toBe('unknown-room')
+})
+
+test('a host that no browser comes to holds no room', async () => {
+  const { rooms, clock } = setUp()
+  const [never, left] = [rooms.create() ?? '', rooms.create() ?? '']
+  const hosts = [someone(true), someone(true)] as const
+  const browser = someone()
+  rooms.join(never, hosts[0])
+  rooms.join(left, browser)
+  rooms.join(left, hosts[1])
+  await clock.run(clock.sleep(901_000))
+  expect(hosts.map(({ heard }) => heard)).toEqual([['left'], []])
+  expect(rooms.join(never, someone())).toBe('unknown-room')
+  rooms.leave(left, browser)
+  await clock.run(clock.sleep(901_000))
+  expect(hosts[1].heard).toEqual(['left'])
+  expect(rooms.join(left, someone())).toBe('unknown-room')
 })
 
 test('there are a thousand at most, and closing forgets all', () => {
