@@ -30,6 +30,10 @@ class Browser {
     this.#socket.close()
   }
 
+  stopReading(): void {
+    this.#socket.pause()
+  }
+
   /** The first message of this type. */
   async hear(type: Signal['type']): Promise<Signal> {
     for (;;) {
@@ -140,6 +144,15 @@ describe('refused', () => {
   test('a page of another origin', async () => {
     await expect(connect(await testApp(), { origin: 'http://evil.example' })).rejects.toThrow('403')
   })
+})
+
+test('a peer that stops reading is let go before much waits for it', async () => {
+  const [first, second] = await couple(await testApp())
+  second.stopReading()
+  const sdp = 'x'.repeat(60_000)
+  for (let sent = 0; sent < 299; sent++) first.send({ type: 'offer', sdp })
+  await first.hear('peer-left')
+  expect(first.heard.some(({ type }) => type === 'refused')).toBe(false)
 })
 
 test('a guest needs a room, not the token', async () => {
