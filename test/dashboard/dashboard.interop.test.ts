@@ -1,4 +1,5 @@
 /** The dashboard as a person has it: `natcheck up`, a real relay, and headless Chromium. On loopback. */
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -96,6 +97,19 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
     expect(await page.locator('th[aria-sort="ascending"]').count()).toBe(1)
   })
 
+  test('what the table shows is copied as JSON', async () => {
+    const writer = await chromium.browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
+    const page = await open('browser', writer)
+    await complete(page)
+    await page.getByLabel('Filter').fill('relay tcp')
+    await page.getByRole('button', { name: 'Copy as JSON' }).click()
+    await page.getByRole('status').filter({ hasText: 'Copied' }).waitFor({ timeout: 5000 })
+    const copied: unknown = JSON.parse(await page.evaluate('navigator.clipboard.readText()'))
+    const [port] = await cells(page, 'Port')
+    expect(copied).toMatchObject([{ type: 'relay', relayProtocol: 'tcp', address: '127.0.0.1', port: Number(port) }])
+    await writer.close()
+  })
+
   test('ICE restarts, with candidates gathered anew', async () => {
     const page = await open('browser')
     await complete(page)
@@ -128,6 +142,55 @@ describeIf(['linux', 'chromium', 'setpriv'], 'natcheck up in Chromium', () => {
     await page.getByText('no TCP connection to the server').waitFor()
     await page.getByText('the name of the server can not be looked up').first().waitFor()
     expect(await cells(page, 'Type')).not.toContain('relay')
+  })
+
+  test('a server that is silent over UDP is named before the browser gives up', async () => {
+    const silent = createSocket('udp4')
+    silent.bind(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const urls = `turn:127.0.0.1:${silent.address().port}?transport=udp`
+    const page = await open('servers')
+    await page.getByLabel(/iceServers/).fill(JSON.stringify({ urls, username: 'a', credential: 'b' }))
+    await page.getByRole('button', { name: 'Gather with these' }).click()
+    const said = page.getByText(/^No answer so far/)
+    await said.waitFor()
+    expect(await said.textContent()).toContain(String(silent.address().port))
+    silent.close()
+  })
+
+  test('a turnserver.conf is dropped and linted, and another is generated', async () => {
+    const page = await open('servers')
+    await page.getByLabel(/Drop the file here/).waitFor()
+    await page.evaluate(`{
+      const dataTransfer = new DataTransfer()
+      dataTransfer.items.add(new File(['realm=a.example\\nno-such-option\\n'], 'turnserver.conf'))
+      document.querySelector('#conf').dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }))
+    }`)
+    await page
+      .getByText(/^Line 2: /)
+      .first()
+      .waitFor({ timeout: 5000 })
+    await page.getByLabel("coturn's version").fill('99')
+    await page.getByRole('button', { name: 'Lint' }).click()
+    await page.getByText('this version of coturn is not known').waitFor()
+    // Chromium itself complains of the answer 400.
+    complaints.splice(0)
+    await page.getByLabel('Domain').fill('turn.example.org')
+    await page.getByRole('button', { name: 'Generate' }).focus()
+    await page.keyboard.press('Enter')
+    const conf = await page.getByRole('region', { name: 'turnserver.conf', exact: true }).textContent()
+    expect(conf).toMatch(/^realm=turn\.example\.org$/m)
+  })
+
+  test('without node-datachannel the page says how to get it', async () => {
+    const page = await context.newPage()
+    await page.route('**/api/config', async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: { ...((await response.json()) as object), peer: false } })
+    })
+    await page.goto(`${url}#connection`)
+    await page.getByText('npm install node-datachannel').waitFor()
+    expect(await page.getByRole('button', { name: 'Connect to the host' }).count()).toBe(0)
   })
 
   test('what is pasted is checked before it is used', async () => {

@@ -59,9 +59,13 @@ export function CopyButton(props: { readonly text: () => string; readonly childr
     }
   }
   return (
-    <button type="button" onClick={() => void copy()}>
-      {props.children} <span role="status">{said}</span>
-    </button>
+    // Beside the button, since what is inside one is not announced.
+    <>
+      <button type="button" onClick={() => void copy()}>
+        {props.children}
+      </button>{' '}
+      <span role="status">{said}</span>
+    </>
   )
 }
 
