@@ -52,8 +52,8 @@ const tlsCodes: Readonly<Record<TlsProblem, CauseCode>> = {
   'wrong-name': 'certificate-wrong-name',
   'not-tls': 'not-tls',
   closed: 'closed',
-  timeout: 'connect-timeout',
-  handshake: 'certificate-untrusted',
+  timeout: 'tls-failed',
+  handshake: 'tls-failed',
   'bad-ca': 'certificate-untrusted',
 }
 

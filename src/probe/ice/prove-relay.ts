@@ -38,8 +38,14 @@ export async function proveRelay(
   const socket = peerSocket(relay, sockets)
   const own = socket ? await proof.withOwnAddress(socket) : undefined
   // The second allocation is on the same machine: it shows nothing of the firewall in front of it, so it is second best.
-  if (own?.bursts.length || options.signal?.aborted) return proof.tell(own)
-  proof.tell(await proof.withSecondAllocation(), own)
+  const isSilent = own !== undefined && own.bursts.length > 0 && own.bursts.every(({ received }) => received === 0)
+  if (options.signal?.aborted || (own?.bursts.length && !isSilent)) return proof.tell(own)
+  const second = await proof.withSecondAllocation()
+  if (!isSilent) return proof.tell(second, own)
+  // Silence both ways may be our own network's, which lets UDP out to few ports: then the relay works for others.
+  if (!carries(second)) return proof.tell(own)
+  proof.tell(second, own)
+  proof.noteUnreached()
 }
 
 const carries = ({ bursts }: Echoes): boolean =>
@@ -149,6 +155,11 @@ class RelayProof {
     } finally {
       void second.close()
     }
+  }
+
+  /** The relay carries data, and none between it and us. */
+  noteUnreached(): void {
+    this.#recorder.fail(this.#relay.target.attempt, cause('no-data', 'data', { between: 'allocations' }, 'warning'))
   }
 
   /** The entry of the candidate. `own`: why our own address was no peer, where a second allocation had to stand in. */

@@ -431,7 +431,6 @@ describe('data', () => {
   it.each([
     ['in', 'one-way-to-peer', [0, 10]],
     ['out', 'one-way-from-peer', [10, 0]],
-    ['both', 'no-data', [0, 0]],
   ] as const)('does not come %s: %s', async (direction, cause, [fromPeer, toPeer]) => {
     const { attempts, reachability, candidates } = await run(world(direction))
     expect(failure(only(attempts))[0]).toBe(`${cause}@data`)
@@ -447,6 +446,16 @@ describe('data', () => {
       fromPeer,
       toPeer,
     ])
+  })
+
+  it.each([
+    ['refuses itself as a peer: no data', { denyPeers: [server] }, 'error', ['failed', 'mapped-address']],
+    ['reaches itself: it may be our network, and is no error', {}, 'warning', ['proven', 'second-allocation']],
+  ] as const)('comes neither in nor out, and the relay %s', async (_, options, severity, entry) => {
+    const { attempts, reachability } = await run(world('both'), options)
+    expect(failure(only(attempts))[0]).toBe('no-data@data')
+    expect(only(only(attempts).causes).severity).toBe(severity)
+    expect(reachability.map(({ result, peer }) => [result, peer])).toEqual([['proven', null], entry])
   })
 
   it('that goes to us is denied: told, and only a warning', async () => {
@@ -555,6 +564,21 @@ describe('certificates, on loopback', () => {
     })
   })
 
+  test('are not to blame where the handshake breaks off, or is not answered', async () => {
+    const { cert, key } = certificate({ commonName: 'turn.example', names, issuer: authority })
+    const old = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+    const servers = [
+      [await listen(createTlsServer({ cert, key, ...old })), 'handshake'],
+      [await listen(createServer((socket) => void socket.resume().on('error', () => {}))), 'timeout'],
+    ] as const
+    for (const [port, problem] of servers) {
+      for (const attempt of await ask(port, { ca: authority.cert, patienceMs: 200 })) {
+        expect(failure(attempt)).toEqual(['tls-failed@tls', 'connect tls!'])
+        expect(only(attempt.causes).facts).toMatchObject({ problem })
+      }
+    }
+  })
+
   test('are not what a server without TLS shows', async () => {
     const port = await listen(createServer((socket) => void socket.end('hello\n').on('error', () => {})))
     for (const attempt of await ask(port)) {
@@ -581,6 +605,7 @@ const every = Object.keys({
   'connect-timeout': 0,
   closed: 0,
   'not-tls': 0,
+  'tls-failed': 0,
   'certificate-expired': 0,
   'certificate-not-yet-valid': 0,
   'certificate-wrong-name': 0,
