@@ -33,6 +33,11 @@ test('the codec is there under its own name', () => {
   expect(natcheck.wire.decodeMessage(new Uint8Array(3)).ok).toBe(false)
 })
 
+test('turnserver.conf is there under its own name', () => {
+  const findings = natcheck.coturn.lint({ text: 'realm=example.org # ours\n', version: '4.6.1' })
+  expect(findings.find(({ line }) => line === 1)?.rule).toBe('inline-comment')
+})
+
 test('gather and report, with nothing but the package', async () => {
   const ports = { network: natcheck.nodeNetwork(), clock: natcheck.systemClock, random: natcheck.systemRandom }
   const observations = await natcheck.gatherIce(ports, {
@@ -44,9 +49,4 @@ test('gather and report, with nothing but the package', async () => {
   const report = natcheck.buildIceReport({ startedAt: '2026-11-21T12:00:00.000Z', observations })
   expect(report.verdict.kind).toBe('host-only')
   expect(natcheck.renderIce(report, { level: 0, width: 80 })).toContain('No server was asked')
-})
-
-test('turnserver.conf is there under its own name', () => {
-  const findings = natcheck.coturn.lint({ text: 'realm=example.org # ours\n', version: '4.6.1' })
-  expect(findings.find(({ line }) => line === 1)?.rule).toBe('inline-comment')
 })

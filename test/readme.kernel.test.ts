@@ -44,6 +44,16 @@ const nats: Record<string, NatSpec> = {
 
 const turnPassword = 'wonderland'
 
+/** `servers.json`. Nothing listens on the port of the last one. */
+const iceServers = [
+  { urls: 'stun:198.51.100.10' },
+  {
+    urls: ['turn:198.51.100.12', 'turn:198.51.100.12?transport=tcp', 'turns:198.51.100.12?transport=tcp'],
+    username: 'alice',
+    credential: turnPassword,
+  },
+]
+
 /** Ports, dates, times and line breaks differ from run to run; everything else has to agree. */
 const steady = (text: string): string =>
   text
@@ -65,6 +75,7 @@ describeIf(natLabRequirements('tun', 'ours'), "README's examples", () => {
     // What tells blocked UDP from a dead server: TCP gets through.
     const listener = `require('net').createServer().listen(443, '198.51.100.10', () => console.log('ready'))`
     await printed(lab.server.namespace.start([process.execPath, '-e', listener]), /ready/)
+    writeFileSync(join(directory, 'servers.json'), `${JSON.stringify(iceServers, null, 2)}\n`)
     // The TURN server of the examples. The network behind the NAT is of documentation's addresses, which relays deny.
     const users = join(directory, 'users.txt')
     writeFileSync(users, `alice:${turnPassword}\n`)

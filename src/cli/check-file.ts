@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { NatcheckError } from '../core/index.ts'
-import type { SettingsFile } from './sources.ts'
+import type { CliIo } from './io.ts'
+import { type SettingsFile, Sources } from './sources.ts'
 import { nearest } from '../core/suggest.ts'
 
 /** Each is a flag's name in camel case; a command passes over those that are not its own. */
@@ -26,10 +27,16 @@ export const checkSettings = [
   'failOn',
 ] as const
 
+export type CheckSetting = (typeof checkSettings)[number]
+
 const defaultName = 'natcheck.json'
 
+/** Where the settings of a check come from. Throws BAD_FILE. */
+export const checkSources = (flags: Readonly<Record<string, unknown>>, io: Pick<CliIo, 'env' | 'cwd'>): Sources =>
+  new Sources(flags, io, readCheckFile(flags['config'], io.cwd), 'NATCHECK_')
+
 /** `named` is --config's; without it natcheck.json is read if it is there. Throws BAD_FILE. */
-export function readCheckFile(named: unknown, cwd: string): SettingsFile | undefined {
+function readCheckFile(named: unknown, cwd: string): SettingsFile | undefined {
   const path = typeof named === 'string' ? named : defaultName
   const full = typeof named === 'string' ? resolve(cwd, path) : join(cwd, path)
   let text: string

@@ -1,9 +1,12 @@
 /** The command tree. Each sub-command's module is loaded when it runs, and not before. */
 import { Command, CommanderError } from 'commander'
 import { NatcheckError } from '../core/errors.ts'
+import { nearest } from '../core/suggest.ts'
 import { wallTime } from '../core/time.ts'
 import type { ReportError } from '../report/nat-report.ts'
+import { addCheckupCommand } from './checkup/command.ts'
 import { addCompareCommand } from './compare/command.ts'
+import { addConfigCommand } from './config/command.ts'
 import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
 import { addIceCommand } from './ice/command.ts'
@@ -11,7 +14,6 @@ import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCo
 import { addNatCommand } from './nat/command.ts'
 import { addRelayCommand } from './relay/command.ts'
 import { addTurnCommand } from './turn/command.ts'
-import { nearest } from '../core/suggest.ts'
 import { version } from './version.ts'
 
 /** Runs the command line and returns the exit code. Never throws. */
@@ -36,12 +38,12 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<ExitCo
   }
 }
 
-/** Bare `natcheck` and `natcheck --flag` run `nat`; a word that is no sub-command never does. */
+/** Bare `natcheck` and `natcheck --flag` run the check-up; a word that is no sub-command never does. */
 function withDefaultCommand(args: readonly string[]): string[] {
   const [first] = args
   const ownFlags = ['-h', '--help', '-V', '--version']
   const isDefault = first === undefined || (first.startsWith('-') && !ownFlags.includes(first))
-  return isDefault ? ['nat', ...args] : [...args]
+  return isDefault ? ['doctor', ...args] : [...args]
 }
 
 /** Help goes to `help`: commander does not wait for what it writes. */
@@ -62,16 +64,22 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     .addHelpText(
       'before',
       `Examples:
-  natcheck              the whole check-up: same as natcheck nat
-  natcheck nat --help   its options, and what leaves your machine
-  natcheck ice          ICE candidates, each proven; with your TURN servers too
-  natcheck turn URI     one TURN server in depth
-  natcheck relay        a STUN/TURN relay on this machine, to try it
+  natcheck                the check-up: what works, and what to change if not
+  natcheck doctor --help  its options, and what leaves your machine
+  natcheck --ice-servers servers.json
+                          the same with what your web application uses
+  natcheck ice            ICE candidates as they come, each proven
+  natcheck turn URI       one TURN server in depth
+  natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
-                        will these two hosts connect? from their saved reports
-  natcheck coturn lint  what is wrong in a turnserver.conf
+                          will these two hosts connect? from their saved reports
+  natcheck coturn lint    what is wrong in a turnserver.conf
 `,
     )
+  addCheckupCommand(program, async (flags) => {
+    const { checkupCommand } = await import('./checkup/run.ts')
+    setExitCode(await checkupCommand(flags, io))
+  })
   addNatCommand(program, async (flags) => {
     const { natCommand } = await import('./nat/run.ts')
     setExitCode(await natCommand(flags, io))
@@ -96,6 +104,10 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { credentialsCommand } = await import('./credentials/run.ts')
     setExitCode(await credentialsCommand(flags, io, wallTime(Date.now())))
   })
+  addConfigCommand(program, async (flags) => {
+    const { configCommand } = await import('./config/run.ts')
+    setExitCode(await configCommand(flags, io))
+  })
   addCoturnCommand(program, async (action, target, flags) => {
     const { coturnCommand } = await import('./coturn/run.ts')
     setExitCode(await coturnCommand(action, target, flags, io))
@@ -115,29 +127,21 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
   return program
 }
 
-/** Commander's `error: unknown option '--jsno'\n(Did you mean --json?)` in our own form. */
-function toNatcheckError(thrown: unknown): unknown {
-  if (!(thrown instanceof CommanderError)) return thrown
-  const [message = '', hint] = thrown.message.replace(/^error: /, '').split('\n')
-  const suggestion = hint?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?')
-  return usage(message, suggestion ?? 'natcheck --help lists commands, natcheck COMMAND --help options')
-}
-
 /** Loaded when asked for: typebox is slow. */
 const schemas: Readonly<Record<string, () => Promise<object>>> = {
+  checkup: async () => (await import('../report/checkup-schema.ts')).checkupReportSchema,
   nat: async () => (await import('../report/schema.ts')).natReportSchema,
   ice: async () => (await import('../report/ice-schema.ts')).iceReportSchema,
   turn: async () => (await import('../report/ice-schema.ts')).turnReportSchema,
   compare: async () => (await import('../report/compare/schema.ts')).compareReportSchema,
 }
 
-/** The document of a command that failed: each has its own, and bare `natcheck` nat's. */
-async function failedDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
-  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
-  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
-  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
-  if (command === 'turn') return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
-  return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
+/** Commander's `error: unknown option '--jsno'\n(Did you mean --json?)` in our own form. */
+function toNatcheckError(thrown: unknown): unknown {
+  if (!(thrown instanceof CommanderError)) return thrown
+  const [message = '', hint] = thrown.message.replace(/^error: /, '').split('\n')
+  const suggestion = hint?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?')
+  return usage(message, suggestion ?? 'natcheck --help lists commands, natcheck COMMAND --help options')
 }
 
 /** One line on stderr, and with --json the document too: it is printed at every exit code. */
@@ -148,16 +152,29 @@ async function reportFailure(
   startedAt: string,
 ): Promise<ExitCode> {
   const description = describeError(thrown)
+  const isLine = args.includes('--jsonl')
+  const isDocument = args.includes('--json') || / --reporter[= ]json(?: |$)/.test(` ${args.join(' ')}`)
   if (args[0] === 'coturn') {
-    // Its sub-commands have documents of their own.
-    await io.out((await import('./coturn/run.ts')).failedDocument(args, description)).catch(() => {})
-  } else if (args.includes('--json') || args.includes('--jsonl')) {
-    const document = await failedDocument(args[0], startedAt, description)
+    const { failedDocument } = await import('./coturn/run.ts')
+    await io.out(failedDocument(args, description)).catch(() => {})
+  } else if (isLine || isDocument) {
+    const document = await errorDocument(withDefaultCommand(args)[0], startedAt, description)
     // Where stdout itself is what failed, the line below says so.
-    await io.out(`${JSON.stringify(document, null, args.includes('--jsonl') ? undefined : 2)}\n`).catch(() => {})
+    await io.out(`${JSON.stringify(document, null, isLine ? undefined : 2)}\n`).catch(() => {})
   }
   io.err(errorLine(description))
   if (io.env['NATCHECK_DEBUG'] && !(thrown instanceof NatcheckError) && thrown instanceof Error)
     io.err(`${thrown.stack}\n`)
   return exitCodeOf(thrown)
+}
+
+/** Of a word that is no sub-command, too: the check-up's. */
+async function errorDocument(command: string | undefined, startedAt: string, error: ReportError): Promise<object> {
+  if (command === 'nat') return (await import('../report/nat-report.ts')).errorReport(startedAt, error)
+  if (command === 'ice') return (await import('../report/ice-report.ts')).iceErrorReport(startedAt, error)
+  if (command === 'turn') return (await import('../report/turn-report.ts')).turnErrorReport(startedAt, error)
+  if (command === 'relay') return (await import('./relay/announce.ts')).failedDocument(error)
+  if (command === 'compare') return (await import('../report/compare/report.ts')).compareError(error)
+  if (command === 'config') return (await import('./config/run.ts')).configError(error)
+  return (await import('../report/checkup.ts')).checkupErrorReport(startedAt, error)
 }

@@ -78,6 +78,11 @@ export class Sources {
   /** NATCHECK_RELAY_TLS_LISTEN for tlsListen. */
   variable = (name: string): string => `${this.#prefix}${dashed(name, '_').toUpperCase()}`
 
+  /** The settings file as it was named; null: there is none. */
+  get fileName(): string | null {
+    return this.#file?.path ?? null
+  }
+
   /** The environment's only, for what must not stand in a file or on a command line by accident. */
   env = (variable: string): string | undefined => this.#io.env[variable] || undefined
 }

@@ -2,6 +2,7 @@
 import type { AttemptObservation, IceObservations, ReachabilityObservation } from '../probe/ice/index.ts'
 import { explainCause } from './causes.ts'
 import type { ReportError } from './nat-report.ts'
+import { listed } from './words.ts'
 
 /** Raised when a field changes its meaning or goes away; new fields may come without. */
 export const iceSchemaVersion = 1
@@ -165,6 +166,3 @@ function verdictOf(
 }
 
 const count = (servers: number): string => (servers === 1 ? '1 server' : `${servers} servers`)
-
-const listed = (words: readonly string[]): string =>
-  words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`

@@ -1,6 +1,7 @@
 /** Servers that could not be used: why each couldn't, what to do, and the error of a run that measured nothing. */
 import type { ErrorCode } from '../core/index.ts'
 import type { FamilyObservations } from '../probe/nat/observations.ts'
+import type { Advice } from './advice.ts'
 import type { ReportError, UnreachableCause, UnreachableServer } from './nat-report.ts'
 import type { AnalysedFamily } from './verdict.ts'
 
@@ -111,12 +112,18 @@ function kindOf({ servers, exchanges, streams, notStun }: FamilyObservations, in
 
 const noAddress = 'name another --server, or choose the other --family'
 
-/** What to do about a silence: `cause: fix.` for each cause. */
-export function adviseOnSilence(families: readonly AnalysedFamily[]): string[] {
+/** What to do about a silence, once for each cause. */
+export function adviseOnSilence(families: readonly AnalysedFamily[]): Advice[] {
   const diagnoses = diagnose(families)
   const usable = families.some(({ finding }) => finding.servers.some(({ ok }) => ok))
-  if (diagnoses.length === 0 && !usable) return [`No server has an address of the family asked for: ${noAddress}.`]
-  return [...new Set(diagnoses.map(({ kind, at }) => `${explanations[kind].words(at)}: ${explanations[kind].fix}.`))]
+  if (diagnoses.length === 0 && !usable) {
+    return [{ code: 'no-address', message: 'No server has an address of the family asked for', fix: noAddress }]
+  }
+  const all = diagnoses.map(({ kind, at }) => {
+    const explanation = explanations[kind]
+    return { code: kind, message: explanation.words(at), fix: explanation.fix }
+  })
+  return all.filter(({ message }, index) => all.findIndex((other) => other.message === message) === index)
 }
 
 /** More servers than this make no line; the report lists them all. */

@@ -37,12 +37,12 @@ export interface FamilyVerdict extends AnalysedFamily {
   readonly p2p: PeerToPeer
 }
 
+/** Each family by itself. */
+export const verdictsOf = (families: readonly AnalysedFamily[]): readonly FamilyVerdict[] =>
+  families.map((analysed) => ({ ...analysed, family: analysed.observations.family, p2p: peerToPeer(analysed) }))
+
 export function reachVerdict(families: readonly AnalysedFamily[]): Verdict {
-  const verdicts = families.map((analysed) => ({
-    ...analysed,
-    family: analysed.observations.family,
-    p2p: peerToPeer(analysed),
-  }))
+  const verdicts = verdictsOf(families)
   const best = decisive(verdicts)
   const others = verdicts.filter((verdict) => verdict !== best && verdict.p2p !== 'unknown')
   const summary = best ? summarise(best, others) : 'Nothing was measured.'
@@ -114,7 +114,7 @@ function reachOf({ p2p, finding }: FamilyVerdict): Reach {
 }
 
 /** The better family decides, IPv4 among equals: it is the one that most peers have. */
-function decisive(verdicts: readonly FamilyVerdict[]): FamilyVerdict | undefined {
+export function decisive(verdicts: readonly FamilyVerdict[]): FamilyVerdict | undefined {
   const rank = ({ p2p, finding }: FamilyVerdict): number => {
     // A silent family hides what it allows, so it outranks one that is proven blocked, unless there was nothing to ask.
     if (p2p === 'unknown') return finding.servers.some(({ asked }) => asked) ? 1.5 : 0

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Check } from 'typebox/value'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { NatReport } from '../../src/report/index.ts'
+import type { CheckupReport, NatReport } from '../../src/report/index.ts'
+import { checkupReportSchema } from '../../src/report/checkup-schema.ts'
 import { natReportSchema } from '../../src/report/schema.ts'
 import { type StunServer, startStunServer } from '../../src/relay/stun-server.ts'
 import { nodeNetwork } from '../../src/transport/index.ts'
@@ -18,9 +19,11 @@ const oneLine = /^natcheck: [^\n]+ — [^\n]+\n$/
 describe('help', () => {
   test.each([
     ['help', ['--help']],
+    ['help-doctor', ['doctor', '--help']],
     ['help-nat', ['nat', '--help']],
     ['help-ice', ['ice', '--help']],
     ['help-turn', ['turn', '--help']],
+    ['help-config', ['config', '--help']],
     ['help-relay', ['relay', '--help']],
     ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
@@ -61,13 +64,14 @@ describe('usage errors: one line, exit 2', () => {
     ['a flag without its value', ['nat', '--server'], /argument missing/],
     ['too much', ['nat', 'stun:h'], /too many arguments/],
     ['a malformed URI', ['--server', 'stun://h'], /slashes .* — write stun:h/],
-    ['stuns:', ['--server', 'stuns:127.0.0.1'], /TLS.* — give stun:127\.0\.0\.1/],
+    ['TURN without credentials', ['--server', 'turn:h'], /needs credentials — give --username/],
+    ['stuns:', ['nat', '--server', 'stuns:127.0.0.1'], /TLS.* — give stun:127\.0\.0\.1/],
     ['--family', ['nat', '--family', '5'], /--family is "5" — write 4, 6 or both/],
     ['--timeout', ['nat', '--timeout', 'soon'], /--timeout is "soon"/],
     ['--fail-on', ['nat', '--fail-on', 'symetric'], /did you mean symmetric\?/],
     ['--from', ['nat', '--from', '/nonexistent'], /\/nonexistent can't be read/],
     ['--local', ['nat', '--server', 'stun:127.0.0.1:9', '--local', '192.0.2.1'], /192\.0\.2\.1/],
-    ['TURN over TCP', ['--server', 'turn:127.0.0.1?transport=tcp'], /TCP.* — give turn:127\.0\.0\.1, if/],
+    ['TURN over TCP', ['nat', '--server', 'turn:127.0.0.1?transport=tcp'], /TCP.* — give turn:127\.0\.0\.1, if/],
     ['--local of the other family', ['nat', '--local', '::1', '--family', '4'], /local address ::1 is an IPv6 address/],
     [
       '--local that leads nowhere',
@@ -177,21 +181,38 @@ describe('against our own server on loopback', () => {
     })
   })
 
-  test('bare natcheck runs nat, in words', async () => {
-    const { status, stdout } = await natcheck(['--server', uri])
+  test('bare natcheck is the check-up, and ends in its verdict', async () => {
+    const { status, stdout, stderr } = await natcheck(['--server', uri, '--no-router'])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^ {2}you 127\.0\.0\.1 → internet → STUN 127\.0\.0\.1\n/)
+    expect(stdout).toMatch(/\n✓ Direct connections work with everyone/)
+  })
+
+  test.each([['doctor'], ['checkup']])('%s --json is the same', async (name) => {
+    const { status, stdout } = await natcheck([name, '--server', uri, '--no-router', '--json'])
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^✓ Direct connections work with everyone/)
+    const report = JSON.parse(stdout) as CheckupReport
+    expect(Check(checkupReportSchema, report)).toBe(true)
+    expect(report).toMatchObject({ command: 'checkup', nat: { verdict: { p2p: 'direct' } }, error: null })
   })
 
   test('settings come from the environment and from natcheck.json', async () => {
-    const fromEnv = await natcheck([], {
+    const fromEnv = await natcheck(['nat'], {
       env: { NATCHECK_SERVER: uri, NATCHECK_FAMILY: '4', NATCHECK_FAIL_ON: 'not-direct' },
     })
     expect(fromEnv.status).toBe(0)
     expect(fromEnv.stdout).toContain(uri)
-    writeFileSync(join(directory, 'natcheck.json'), JSON.stringify({ server: [uri], family: '4' }))
-    const fromFile = await natcheck(['--json'], { cwd: directory })
-    expect((JSON.parse(fromFile.stdout) as NatReport).nat.ipv6).toBeNull()
+    const settings = { server: [uri, 'stuns:stun.example.org'], family: '4', failOn: ['not-direct', 'no-relay'] }
+    writeFileSync(join(directory, 'natcheck.json'), JSON.stringify(settings))
+    // What only the check-up understands is passed over.
+    const nat = await natcheck(['nat', '--json'], { cwd: directory })
+    expect(nat.status).toBe(0)
+    expect((JSON.parse(nat.stdout) as NatReport).nat.ipv6).toBeNull()
+    const shown = await natcheck(['config', '--json'], { cwd: directory })
+    expect(JSON.parse(shown.stdout)).toMatchObject({ file: 'natcheck.json', servers: [{ uri }, {}] })
+    const checkup = await natcheck(['--json', '--no-router', '--server', uri], { cwd: directory })
+    expect(checkup.status).toBe(1)
+    expect((JSON.parse(checkup.stdout) as CheckupReport).failed).toEqual(['no-relay'])
   })
 
   test('--save, then --from: the same document', async () => {

@@ -1,7 +1,7 @@
 /** Bare `natcheck` without internet: in namespaces of our own, where every packet that leaves can be counted. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { NatReport } from '../../src/report/index.ts'
+import type { CheckupReport } from '../../src/report/index.ts'
 import { Namespaces } from '../support/netns.ts'
 import { describeIf, environment } from '../support/requirements.ts'
 import { launcher } from './natcheck.ts'
@@ -59,7 +59,7 @@ describeIf(['netns', 'nft'], 'natcheck without internet', () => {
     const { status, stdout, stderr } = await natcheck('alone', '--server', 'stun:198.51.100.10', '--json')
     expect(status).toBe(3)
     expect(stderr).toMatch(/^natcheck: could not measure: stun:198\.51\.100\.10: .*no route.* — [^\n]+\n$/)
-    expect((JSON.parse(stdout) as NatReport).selfTest).toBeNull()
+    expect((JSON.parse(stdout) as CheckupReport).nat.selfTest).toBeNull()
   })
 
   test('behind a gateway that leads nowhere, with a silent resolver: nothing but name lookups leaves', async () => {
@@ -88,7 +88,7 @@ describeIf(['netns', 'nft'], 'natcheck without internet', () => {
       expect(status).toBe(0)
       // Two seconds for the names, and the command doesn't wait for a resolver that it has given up.
       expect(performance.now() - startedAt).toBeLessThan(4500)
-      const report = JSON.parse(stdout) as NatReport
+      const { nat: report } = JSON.parse(stdout) as CheckupReport
       expect(report.selfTest).toMatchObject({ passed: true })
       expect(report.selfTest?.unreachable.map(({ cause }) => cause)).toEqual(report.servers.map(() => 'dns'))
     } finally {

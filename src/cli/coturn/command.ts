@@ -1,5 +1,6 @@
 /** `natcheck coturn` as commander sees it: sub-commands, flags and help. What they do is loaded only when they run. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 
 export type CoturnAction = 'init' | 'lint' | 'explain' | 'migrate' | 'convert'
 
@@ -66,8 +67,6 @@ The new file goes to stdout; what it can't carry over stands at its top and goes
 `,
 }
 
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
-
 type Run = (action: CoturnAction, target: string | undefined, flags: Record<string, unknown>) => Promise<void>
 
 /** Adds the sub-commands; `run` gets the file or option that was named, and the flags that were given. */
@@ -90,8 +89,7 @@ export function addCoturnCommand(program: Command, run: Run): void {
       .addHelpText('before', examples[action])
       .addHelpText('after', notes[action])
       .action(async () => {
-        const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
-        await run(action, command.args[0], Object.fromEntries(given))
+        await run(action, command.args[0], givenFlags(command))
       })
   }
   const version = ['--coturn-version <version>', 'release, such as 4.6.1, or auto (default: auto)'] as const

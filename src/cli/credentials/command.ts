@@ -1,5 +1,6 @@
 /** `natcheck credentials`: time-limited credentials for a relay that has the same secret. */
 import type { Command } from 'commander'
+import { collect } from '../flags.ts'
 
 const examples = `Examples:
   natcheck credentials --secret-file secret.txt --user alice --ttl 12h \\
@@ -10,8 +11,6 @@ const notes = `
 The secret is that of natcheck relay --auth-secret-file, or of coturn's
 static-auth-secret. The first line of the file is used.
 `
-
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
 
 /** Adds the sub-command; `run` gets the flags that were given. */
 export function addCredentialsCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {

@@ -1,5 +1,6 @@
 /** `natcheck ice` as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 
 const examples = `Examples:
   natcheck ice                              with public STUN servers
@@ -37,8 +38,6 @@ Exit code:
   2 usage          3 could not measure     130 interrupted
 `
 
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
-
 /** Adds the sub-command; `run` gets the flags that were given, and nothing for those that weren't. */
 export function addIceCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
   program
@@ -68,7 +67,6 @@ export function addIceCommand(program: Command, run: (flags: Record<string, unkn
     .addHelpText('before', examples)
     .addHelpText('after', notes)
     .action(async (_options: unknown, command: Command) => {
-      const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
-      await run(Object.fromEntries(given))
+      await run(givenFlags(command))
     })
 }

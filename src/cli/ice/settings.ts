@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { type AddressFamily, NatcheckError } from '../../core/index.ts'
 import type { IceServer } from '../../probe/ice/index.ts'
 import { iceExpectations } from '../../report/index.ts'
-import { readCheckFile } from '../check-file.ts'
+import { checkSources } from '../check-file.ts'
 import type { CliIo } from '../io.ts'
-import { Sources } from '../sources.ts'
+import type { Sources } from '../sources.ts'
 import * as values from '../values.ts'
 import { readServers } from './servers.ts'
 
@@ -31,14 +31,18 @@ export async function readIceSettings(
   flags: Readonly<Record<string, unknown>>,
   io: Pick<CliIo, 'env' | 'cwd' | 'readStdin'>,
 ): Promise<IceSettings> {
-  const from = new Sources(flags, io, readCheckFile(flags['config'], io.cwd), 'NATCHECK_')
+  return await iceSettingsFrom(checkSources(flags, io), () => io.readStdin())
+}
+
+/** Rejects as readIceSettings does. */
+export async function iceSettingsFrom(from: Sources, readStdin: CliIo['readStdin']): Promise<IceSettings> {
   const policy = from.get('policy', (value, where) => values.readWord(value, where, ['all', 'relay'] as const)) ?? 'all'
   const families = from.get('family', values.readFamilies) ?? [4, 6]
   const timeoutMs = from.get('timeout', (value, where) => values.readInteger(value, where, 1, longestTimeoutMs))
   const words = Object.keys(iceExpectations)
   const expect = from.list('expect', (item, where) => values.readWord(item, where, words)) ?? []
   const ca = readCa(from.path('ca'))
-  const { servers, from: serversFrom } = await readServers(from, () => io.readStdin())
+  const { servers, from: serversFrom } = await readServers(from, readStdin)
   return {
     servers,
     serversFrom,

@@ -1,5 +1,6 @@
 /** `natcheck nat` as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 import { publicServers } from './public-servers.ts'
 
 const examples = `Examples:
@@ -49,13 +50,11 @@ Exit code:
   3 could not measure                 130 interrupted
 `
 
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
-
 /** Adds the sub-command; `run` gets the flags that were given, and nothing for those that weren't. */
 export function addNatCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
   program
     .command('nat')
-    .summary('diagnose the NAT in front of you (the default)')
+    .summary('diagnose the NAT in front of you')
     .description('Diagnose the NAT in front of you: will peers connect, and if not, why, and what to change.')
     .option('-s, --server <uri>', 'STUN server to ask, and no other; repeatable', collect)
     .option('--family <4|6|both>', 'address families to check (default: both)')
@@ -80,7 +79,6 @@ export function addNatCommand(program: Command, run: (flags: Record<string, unkn
     .addHelpText('before', examples)
     .addHelpText('after', notes)
     .action(async (_options: unknown, command: Command) => {
-      const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
-      await run(Object.fromEntries(given))
+      await run(givenFlags(command))
     })
 }

@@ -1,39 +1,18 @@
 /** `natcheck nat`: measures (or reads a saved report), concludes, prints, and says how it ended. */
 import { resolve } from 'node:path'
 import { NatcheckError } from '../../core/index.ts'
-import type { FamilyObservations, NatProgress } from '../../probe/nat/index.ts'
-import { analyseFamily } from '../../probe/nat/index.ts'
-import {
-  type AnalysedFamily,
-  buildReport,
-  failedExpectations,
-  hasMeasured,
-  type NatReport,
-  Redactor,
-  renderNat,
-  toFamilyReport,
-  unmeasuredError,
-  unreachableServers,
-} from '../../report/index.ts'
-import { bounded } from '../bounded.ts'
+import type { NatProgress } from '../../probe/nat/index.ts'
+import { hasMeasured, type NatReport, Redactor, renderNat } from '../../report/index.ts'
 import { colorLevel } from '../color.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
 import { saveReport } from '../save.ts'
+import { concludeNat, type RunRecord } from './conclude.ts'
 import { LiveLine } from './live.ts'
+import { measureNat } from './measure.ts'
 import { publicServers } from './public-servers.ts'
 import { readSavedReport } from './saved.ts'
 import { type NatSettings, readSettings } from './settings.ts'
-import type { NatWorld, SelfTestRun } from './world.ts'
-
-/** One run's raw result: what `--save` keeps and `--from` reads. */
-export interface RunRecord {
-  readonly startedAt: string
-  readonly observations: readonly FamilyObservations[]
-  readonly selfTest: SelfTestRun | null
-  readonly interrupted: boolean
-  /** Was the record redacted when it was saved? */
-  readonly redacted: boolean
-}
+import type { NatWorld } from './world.ts'
 
 /** Runs the command with the flags that were given. Throws NatcheckError; everything else ends in an exit code. */
 export async function natCommand(flags: Record<string, unknown>, io: CliIo, world?: NatWorld): Promise<ExitCode> {
@@ -45,7 +24,7 @@ export async function natCommand(flags: Record<string, unknown>, io: CliIo, worl
     typeof flags['from'] === 'string'
       ? await readSavedReport(resolve(io.cwd, flags['from']))
       : await measure(settings, io, flags['jsonl'] === true, redactor, world)
-  const report = conclude(record, settings, redactor)
+  const report = concludeNat(record, settings.failOn, redactor)
   const unsaved = typeof flags['save'] === 'string' ? saveReport(report, resolve(io.cwd, flags['save'])) : null
   // What was measured, perhaps for minutes, is printed all the same.
   await print({ ...report, error: report.error ?? unsaved }, flags, io)
@@ -77,10 +56,6 @@ function checkCombination(flags: Record<string, unknown>): void {
 
 const createRedactor = (): Redactor => new Redactor(publicServers.map((uri) => uri.split(':')[1] ?? ''))
 
-/** How much longer than the tests' own bound anything may take: name lookups, opening sockets, stragglers. */
-const graceMs = 8000
-/** The lifetime search waits for real: RFC 4787 mappings live for minutes, some for hours; the probe has its own bounds. */
-const lifetimeGraceMs = 3_600_000
 async function measure(
   settings: NatSettings,
   io: CliIo,
@@ -107,17 +82,9 @@ async function measure(
     })
   }
   try {
-    const limitMs = settings.timeoutMs + graceMs + (settings.lifetime ? lifetimeGraceMs : 0)
-    const observations = await bounded(
-      world.probe({ ...settings, exclusive: settings.serversFrom !== 'public', onProgress, signal: abort.signal }),
-      abort,
-      limitMs,
-    )
+    const measured = await measureNat(world, settings, abort, onProgress)
     if (unwritten) throw unwritten.error
-    const answered = observations.some((family) => analyseFamily(family).servers.some(({ ok }) => ok))
-    const needsProof = settings.serversFrom !== 'flag' && !interrupted && !answered
-    const selfTest = needsProof ? await world.selfTest(abort.signal) : null
-    return { startedAt, observations, selfTest, interrupted, redacted: false }
+    return { startedAt, ...measured, interrupted, redacted: false }
   } catch (error) {
     if (unwritten) throw unwritten.error
     if (interrupted) throw new NatcheckError('CANCELLED', 'interrupted before anything was known', { cause: error })
@@ -133,43 +100,6 @@ function progressLine(event: NatProgress, redactor: Redactor | undefined): strin
   const { kind, ...details } = redactor ? redactor.value(event) : event
   return `${JSON.stringify({ event: kind, ...details })}\n`
 }
-
-const analyse = (observations: FamilyObservations): AnalysedFamily => ({
-  observations,
-  finding: analyseFamily(observations),
-})
-
-/** From raw results to the report. Pure, so that a saved run concludes the same again. */
-function conclude(record: RunRecord, settings: NatSettings, redactor: Redactor | undefined): NatReport {
-  for (const { uri } of record.observations.flatMap(({ servers }) => servers)) redactor?.hide(hostOf(uri))
-  const { startedAt, observations, selfTest } = redactor ? redactor.value(record) : record
-  const families = observations.map(analyse)
-  const unmeasured = !hasMeasured(buildReport({ startedAt, families }))
-  const tested = selfTest ? concludeSelfTest(selfTest, families) : null
-  const whyNot = unmeasured && tested?.passed !== true ? unmeasuredError(families) : null
-  const interrupted = { code: 'CANCELLED', message: 'interrupted: this is what was known by then', fix: null }
-  const result = buildReport({
-    startedAt,
-    families,
-    selfTest: tested,
-    error: record.interrupted ? interrupted : whyNot,
-    redacted: record.redacted || redactor !== undefined,
-  })
-  return { ...result, failed: failedExpectations(result, settings.failOn) }
-}
-
-/** The embedded server is on this machine, so there is one right answer: no NAT and no filter. */
-function concludeSelfTest(
-  { server, problem, observations }: SelfTestRun,
-  families: readonly AnalysedFamily[],
-): NonNullable<NatReport['selfTest']> {
-  const finding = observations[0] ? analyseFamily(observations[0]) : undefined
-  const passed = finding?.mapping.value === 'none' && finding.filtering.value === 'endpoint-independent'
-  const nat = finding ? toFamilyReport(finding) : null
-  return { passed, server, problem, unreachable: unreachableServers(families), nat, observations }
-}
-
-const hostOf = (uri: string): string => /^[a-z]+:(.*?)(?::\d+)?(?:\?.*)?$/i.exec(uri)?.[1] ?? uri
 
 async function print(report: NatReport, flags: Record<string, unknown>, io: CliIo): Promise<void> {
   if (flags['jsonl'] === true) return io.out(`${JSON.stringify(report)}\n`)

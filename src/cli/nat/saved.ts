@@ -2,20 +2,24 @@
 import { readFileSync } from 'node:fs'
 import { NatcheckError } from '../../core/index.ts'
 import type { NatReport } from '../../report/index.ts'
-import type { RunRecord } from './run.ts'
+import type { RunRecord } from './conclude.ts'
 
 /** The raw results in a saved report; its conclusions are drawn anew. Throws BAD_FILE. */
 export async function readSavedReport(path: string): Promise<RunRecord> {
   const bad = (what: string, cause?: unknown): NatcheckError =>
     new NatcheckError('BAD_FILE', `${path} ${what}`, {
       cause,
-      fix: 'give a file that natcheck nat --save or --json wrote',
+      fix: 'give a file that natcheck nat or natcheck wrote with --save or --json',
     })
   let value: unknown
   try {
     value = JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
     throw bad(cause instanceof SyntaxError ? 'is not JSON' : "can't be read", cause)
+  }
+  // A check-up holds one.
+  if (typeof value === 'object' && value !== null && 'command' in value && value.command === 'checkup') {
+    value = 'nat' in value ? value.nat : undefined
   }
   const version =
     typeof value === 'object' && value !== null && 'schemaVersion' in value ? value.schemaVersion : undefined

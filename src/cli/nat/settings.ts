@@ -1,10 +1,11 @@
 /** The settings of `natcheck nat`: flag, else environment, else settings file, else default. Everything is checked here. */
 import { type AddressFamily, familyOf, type IpAddress, NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
+import { isCondition } from '../../report/checkup-expectations.ts'
 import { expectations } from '../../report/expectations.ts'
 import { formatServerUri, parseServerUri, type ServerUri, uriProtocol } from '../../wire/uri.ts'
-import { readCheckFile } from '../check-file.ts'
+import { checkSources } from '../check-file.ts'
 import { type CliIo, usage } from '../io.ts'
-import { Sources } from '../sources.ts'
+import type { Sources } from '../sources.ts'
 import * as values from '../values.ts'
 import { publicServers } from './public-servers.ts'
 
@@ -35,14 +36,25 @@ const longestTimeoutMs = 600_000
 
 /** `flags` holds only what was given. Throws USAGE, BAD_URI, BAD_FILE or BAD_ADDRESS. */
 export function readSettings(flags: Readonly<Record<string, unknown>>, io: Pick<CliIo, 'env' | 'cwd'>): NatSettings {
-  const from = new Sources(flags, io, readCheckFile(flags['config'], io.cwd), 'NATCHECK_')
-  const servers = from.get('server', values.readList)
+  const from = checkSources(flags, io)
+  const servers = readServers(from)
+  return {
+    ...readNatOptions(from, servers === undefined),
+    servers: servers ?? publicServers.map((text) => parseServerUri(text)),
+    serversFrom: servers === undefined ? 'public' : from.isFlag('server') ? 'flag' : 'setting',
+    failOn: readFailOn(from),
+  }
+}
+
+/** All but the servers and what is expected of them. */
+export function readNatOptions(
+  from: Sources,
+  isPublic: boolean,
+): Omit<NatSettings, 'servers' | 'serversFrom' | 'failOn'> {
   const localIp = from.get('local', readLocalAddress)
   const families = from.get('family', values.readFamilies)
-  if (localIp !== undefined) checkLocalAddress(localIp, families, servers === undefined)
+  if (localIp !== undefined) checkLocalAddress(localIp, families, isPublic)
   return {
-    servers: (servers ?? publicServers).map(readServer),
-    serversFrom: servers === undefined ? 'public' : flags['server'] === undefined ? 'setting' : 'flag',
     families: families ?? (localIp === undefined ? [4, 6] : [familyOf(localIp)]),
     timeoutMs:
       from.get('timeout', (value, where) => values.readInteger(value, where, 1, longestTimeoutMs)) ?? defaultTimeoutMs,
@@ -53,13 +65,27 @@ export function readSettings(flags: Readonly<Record<string, unknown>>, io: Pick<
     fragments: from.get('fragments', values.readBoolean) ?? false,
     ports: from.get('ports', values.readBoolean) ?? false,
     router: from.get('router', values.readBoolean) ?? true,
-    failOn: from.list('failOn', (item, where) => values.readWord(item, where, Object.keys(expectations))) ?? [],
   }
 }
 
+/** The environment and the file serve the check-up as well: what it alone understands is passed over there. */
+function readFailOn(from: Sources): readonly string[] {
+  const own = Object.keys(expectations)
+  const words = from.list('failOn', (item, where) =>
+    !from.isFlag('failOn') && isCondition(item) ? item : values.readWord(item, where, own),
+  )
+  return words?.filter((word) => own.includes(word)) ?? []
+}
+
+function readServers(from: Sources): readonly ServerUri[] | undefined {
+  const uris = from.get('server', values.readList)?.map((text) => parseServerUri(text))
+  const askable = uris?.filter((uri) => uriProtocol(uri) === 'udp')
+  if (!uris || !askable) return undefined
+  return askable.length > 0 && !from.isFlag('server') ? askable : uris.map(overUdp)
+}
+
 /** Another transport than UDP would be another path through the NAT; measuring UDP instead would be a guess. */
-function readServer(text: string): ServerUri {
-  const uri = parseServerUri(text)
+function overUdp(uri: ServerUri): ServerUri {
   const protocol = uriProtocol(uri)
   if (protocol === 'udp') return uri
   const { transport: _, ...rest } = uri

@@ -1,5 +1,6 @@
 /** `natcheck relay` as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { collect, givenFlags } from '../flags.ts'
 
 const examples = `Examples:
   natcheck relay                    try it: on loopback, random credentials
@@ -39,8 +40,6 @@ Exit code:
   3 could not run         130 ended at once by a second signal
 `
 
-const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value]
-
 /** Adds the sub-command; `run` gets the flags that were given, and nothing for those that weren't. */
 export function addRelayCommand(program: Command, run: (flags: Record<string, unknown>) => Promise<void>): void {
   program
@@ -78,7 +77,6 @@ export function addRelayCommand(program: Command, run: (flags: Record<string, un
     .addHelpText('before', examples)
     .addHelpText('after', notes)
     .action(async (_options: unknown, command: Command) => {
-      const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
-      await run(Object.fromEntries(given))
+      await run(givenFlags(command))
     })
 }

@@ -1,5 +1,6 @@
 /** `natcheck turn` as commander sees it: flags and help. What it does is in run.ts, loaded only when it runs. */
 import type { Command } from 'commander'
+import { givenFlags } from '../flags.ts'
 
 const examples = `Examples:
   TURN_PASSWORD=... natcheck turn turn:turn.example.org \\
@@ -60,7 +61,6 @@ export function addTurnCommand(
     .addHelpText('before', examples)
     .addHelpText('after', notes)
     .action(async (uri: string, _options: unknown, command: Command) => {
-      const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli')
-      await run(uri, Object.fromEntries(given))
+      await run(uri, givenFlags(command))
     })
 }

@@ -2,12 +2,12 @@
 import type { AddressFamily } from '../../core/index.ts'
 import type { TurnCandidate } from '../../probe/turn/index.ts'
 import { formatServerUri, parseServerUri, type ServerUri, uriProtocol } from '../../wire/uri.ts'
-import { readCheckFile } from '../check-file.ts'
+import { checkSources } from '../check-file.ts'
 import { parseDuration } from '../duration.ts'
 import { type Credential, readCredential, readListed, type ReadStdin } from '../ice/servers.ts'
 import { readCa } from '../ice/settings.ts'
 import { type CliIo, usage } from '../io.ts'
-import { Sources } from '../sources.ts'
+import type { Sources } from '../sources.ts'
 import * as values from '../values.ts'
 
 export interface TurnSettings {
@@ -36,7 +36,7 @@ export async function readTurnSettings(
   io: Pick<CliIo, 'env' | 'cwd' | 'readStdin'>,
 ): Promise<TurnSettings> {
   const uri = readTurnUri(text)
-  const from = new Sources(flags, io, readCheckFile(flags['config'], io.cwd), 'NATCHECK_')
+  const from = checkSources(flags, io)
   const families = from.get('family', values.readFamilies) ?? [4, 6]
   const timeoutMs = from.get('timeout', (value, where) => values.readInteger(value, where, 1, longestTimeoutMs))
   const rateMbit = from.get('rate', (value, where) => values.readInteger(value, where, 1, highestRate))

@@ -69,11 +69,14 @@ export class Page {
   }
 }
 
-/** Lines of at most `width` characters, broken at spaces; a longer word stands alone and is not cut. */
+/**
+ * Lines of at most `width` characters, broken at spaces; a longer word stands alone and is not cut. Control and format
+ * characters count as spaces: a terminal would obey some of them, and servers choose words of their own.
+ */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(/\s+/)) {
+  for (const word of text.split(/[\s\p{C}]+/u)) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line)
       line = word

@@ -13,7 +13,7 @@ export function renderNat(report: NatReport, style: TerminalStyle, options: { ve
   page.marked(verdictMark(report), report.verdict.summary, { bold: true })
   // That UDP is blocked was measured, although no server answered.
   if (!report.selfTest || report.verdict.p2p === 'blocked') measured(page, report, verbose)
-  if (report.selfTest) selfTest(page, report.selfTest)
+  if (report.selfTest) renderSelfTest(page, report.selfTest)
   nextSteps(page, report)
   if (report.failed.length > 0) {
     page.blank()
@@ -141,7 +141,8 @@ const causes = {
   other: 'failed',
 } as const
 
-function selfTest(page: Page, { passed, server, problem, nat, unreachable }: SelfTest): void {
+/** What the check against natcheck's own server showed, and why it was needed. */
+export function renderSelfTest(page: Page, { passed, server, problem, nat, unreachable }: SelfTest): void {
   page.blank()
   if (passed) {
     page.marked(
