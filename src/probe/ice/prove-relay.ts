@@ -2,7 +2,7 @@
  * Shows that a relayed address carries data both ways, by Send/Data and by ChannelData. Our own mapped address is the peer;
  * where the server refuses it, or our UDP gets nowhere, a second allocation is.
  */
-import { formatAddress, type IpAddress, type TransportAddress } from '../../core/index.ts'
+import { familyOf, formatAddress, type IpAddress, type TransportAddress } from '../../core/index.ts'
 import type { DataVia, TurnFailure } from '../../proto/turn-client/index.ts'
 import { Burst, type BurstResult, defaultBurst, echoWaitMs, Payloads, summarize } from './burst.ts'
 import { cause, causeOfTurn } from './causes.ts'
@@ -75,11 +75,11 @@ class RelayProof {
 
   /** Our packets reach the relayed address, arrive at our session, and come back from it to the socket that sent them. */
   async withOwnAddress(socket: HostSocket): Promise<Echoes> {
-    const { session, allocation, relayed, target } = this.#relay
-    // As this server sees the socket; where it answers no Binding, a NAT that keeps ports is hoped for.
-    const seen = socket.mapped.get(formatAddress(target.to)) ?? {
-      ip: allocation.mapped.ip,
-      port: socket.local?.port ?? allocation.mapped.port,
+    const { session, relayed } = this.#relay
+    const seen = this.#seen(socket)
+    if (!seen) {
+      const refusal = `no server has told our IPv${familyOf(relayed.ip)} address`
+      return { peer: 'mapped-address', bursts: [], refusal }
     }
     const { refusal, failure } = await this.#permit([seen])
     if (failure) this.#noteRefusal(failure, seen.ip)
@@ -113,6 +113,17 @@ class RelayProof {
       return { peer: 'mapped-address', bursts: [], refusal: 'our own UDP gets nowhere' }
     }
     return { peer: 'mapped-address', bursts, refusal: undefined }
+  }
+
+  /** As this server sees the socket; where it answers no Binding, a NAT that keeps ports is hoped for. */
+  #seen(socket: HostSocket): TransportAddress | undefined {
+    const { allocation, relayed, target } = this.#relay
+    const told = socket.mapped.get(formatAddress(target.to))
+    if (told) return told
+    const { ip, port } = allocation.mapped
+    if (familyOf(ip) === familyOf(relayed.ip)) return { ip, port: socket.local?.port ?? port }
+    // A server that was asked over IPv6 and relays over IPv4 has not seen the socket; another may have.
+    return socket.mapped.values().next().value
   }
 
   /** Nothing came in through the relay: does anything get out through it? */

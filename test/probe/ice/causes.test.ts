@@ -458,6 +458,19 @@ describe('data', () => {
     expect(reachability.map(({ result, peer }) => [result, peer])).toEqual([['proven', null], entry])
   })
 
+  it.each([
+    ['that nobody has seen us from: a second allocation', ['turn:[2a00:50::1]'], 'second-allocation'],
+    ['that another server has seen us from', ['turn:[2a00:50::1]', 'stun:50.0.0.1'], 'mapped-address'],
+  ])('leaves from a relay of the other family, %s', async (_, urls, peer) => {
+    const lab = new IceLab({ addresses: ['80.0.0.10', '2a00:80::10'] })
+    await lab.relay(lab.host('server', 20, server, '2a00:50::1'))
+    const { attempts, candidates, reachability } = await lab.gather(urls)
+    expect(attempts.flatMap((attempt) => codes(attempt))).toEqual([])
+    const relay = candidates.findIndex(({ type }) => type === 'relay')
+    expect(candidates[relay]?.ip).toBe(server)
+    expect(reachability.find(({ candidate }) => candidate === relay)).toMatchObject({ result: 'proven', peer })
+  })
+
   it('that goes to us is denied: told, and only a warning', async () => {
     const { attempts, reachability } = await run(() => 'pass', { denyPeers: ['80.0.0.0/8'] })
     expect(failure(only(attempts))[0]).toBe('peer-denied@permission')
