@@ -14,6 +14,7 @@ import {
 } from '../../core/index.ts'
 import type { RequestOutcome } from '../../proto/stun/index.ts'
 import type { TurnCause, TurnFailure } from '../../proto/turn-client/index.ts'
+import type { IceServer } from './ice-servers.ts'
 import type { AttemptObservation, Cause, CauseCode, StageName } from './observations.ts'
 
 export const cause = (
@@ -129,7 +130,7 @@ const stages: Readonly<Partial<Record<TurnFailure['stage'], StageName>>> = {
 
 /** What else is known of a server that did not do what it was asked. */
 export interface TurnContext {
-  readonly username: string | undefined
+  readonly server: Pick<IceServer, 'username' | 'credential'>
   readonly now: WallTime
   /** Whoever answered instead of it. */
   readonly stray?: TransportAddress | undefined
@@ -208,9 +209,16 @@ function causeOfCode({ error }: TurnFailure, stage: StageName, challenged: boole
   return cause(errorCodes[code] ?? 'error-response', stage, { code, reason })
 }
 
-/** The user name of TURN REST credentials begins with the second in which they expire. */
-function refused({ username, now }: TurnContext): Cause {
-  const expiry = Number(/^(\d{9,11})(?::|$)/.exec(username ?? '')?.[1] ?? Number.NaN)
+/** Base64 of an HMAC by SHA-1 or SHA-256. */
+const hmac = /^(?:[\w+/]{27}|[\w+/]{43})=$/
+
+/**
+ * The user name of TURN REST credentials begins with the second in which they expire. Where it is nothing else, it may as
+ * well be a telephone number, unless the password is one of theirs.
+ */
+function refused({ server: { username = '', credential = '' }, now }: TurnContext): Cause {
+  const shape = hmac.test(credential) ? /^(\d{9,11})(?::|$)/ : /^(\d{9,11}):/
+  const expiry = Number(shape.exec(username)?.[1] ?? Number.NaN)
   const seconds = Math.round(now / 1000 - expiry)
   return seconds > 0 ? cause('expired-credentials', 'challenge', { seconds }) : cause('wrong-credentials', 'challenge')
 }

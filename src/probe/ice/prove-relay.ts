@@ -228,7 +228,7 @@ class RelayProof {
   #noteRefusal(failure: TurnFailure, peer: IpAddress | undefined): void {
     const { target } = this.#relay
     const failed = causeOfTurn(failure, {
-      username: target.server.username,
+      server: target.server,
       now: this.#ports.clock.wallTime(),
       challenged: true,
     })

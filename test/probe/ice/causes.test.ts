@@ -305,6 +305,14 @@ describe('credentials', () => {
     expect(explainCause(only(failed.causes), failed).message).toBe('the credentials expired 2 hours ago')
   })
 
+  it.each([
+    ['a number that could be a time, with a password of its own', '1555123456', 'guess', 'wrong-credentials'],
+    ['a time, with a password that was derived', '1555123456', 'ua2aBp5DrSl3iVhEeR1wTdbXm0k=', 'expired-credentials'],
+    ['a time and a name', '1555123456:alice', 'guess', 'expired-credentials'],
+  ])('name %s', async (_, username, password, code) => {
+    expect(codes(await attempt({ user: { username, password } }))).toEqual([code])
+  })
+
   it('are not given', async () => {
     const lab = natLab()
     await lab.relay(lab.host('server', 20, server))
