@@ -50,7 +50,7 @@ const withReason = (code: string, reason: string): string => `${code} ${reason}`
 function blockedHow(fact: (name: string) => string): string {
   if (fact('reason') === 'local-firewall') return " by this machine's own firewall"
   if (fact('reason') === 'admin-prohibited') return ': a firewall on the way says so (ICMP)'
-  return ` on the way: nothing comes back${fact('worksOver') && `, while ${fact('worksOver')} gets through`}`
+  return ` on the way, or shut at the server: nothing comes back${fact('worksOver') && `, while ${fact('worksOver')} gets through`}`
 }
 
 const certificateFix = 'renew the certificate on the server, chain included, and reload it'
@@ -73,7 +73,7 @@ const words: Readonly<Record<CauseCode, Words>> = {
     fix:
       fact('reason') === 'local-firewall'
         ? `allow ${port} in this machine's own firewall`
-        : `open ${port} outbound, or offer the server on a port that passes, such as TLS on TCP 443`,
+        : `open ${port} outbound here and inbound at the server, or offer it on a port that passes, such as TLS on TCP 443`,
   }),
   refused: (_, { port }) => ({
     message: `${port} is refused: nothing listens there, or a firewall says so`,

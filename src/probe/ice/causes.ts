@@ -243,7 +243,10 @@ export function concludeBlocks(attempts: readonly AttemptObservation[], controls
     ...attempt,
     causes: attempt.causes.map((each) => {
       if (each.code === 'no-answer' && controls.answersBinding.has(index)) return cause('not-turn', 'allocate')
-      return isSilence(attempt, each) ? { ...each, ...blockedBeside(attempt, attempts, controls.open) } : each
+      if (!isSilence(attempt, each)) return each
+      // Systems send only so many ICMP errors: the one that another attempt got counts for this one too.
+      if (attempts.some((other) => isRefusalOf(attempt, other))) return { ...each, code: 'refused', facts: {} }
+      return { ...each, ...blockedBeside(attempt, attempts, controls.open) }
     }),
   }))
 }
@@ -262,6 +265,9 @@ export interface Controls {
  */
 const isSilence = ({ transport, rttMs }: AttemptObservation, { code }: Cause): boolean =>
   rttMs === null && ((code === 'no-answer' && transport === 'udp') || code === 'connect-timeout' || code === 'no-route')
+
+const isRefusalOf = ({ address, transport }: AttemptObservation, other: AttemptObservation): boolean =>
+  other.address === address && other.transport === transport && other.causes.some(({ code }) => code === 'refused')
 
 const ipOf = ({ address }: AttemptObservation): string => (address ?? '').replace(/:\d+$/, '')
 

@@ -21,6 +21,7 @@ import {
   type IceOptions,
   readIceServers,
 } from '../../../src/probe/ice/index.ts'
+import { concludeBlocks } from '../../../src/probe/ice/causes.ts'
 import { explainCause } from '../../../src/report/index.ts'
 import { timeLimitedCredentials } from '../../../src/relay/credentials.ts'
 import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/index.ts'
@@ -45,6 +46,7 @@ import {
   type Script,
   serve,
 } from '../../proto/turn-client/scripted.ts'
+import { attempt, failing } from '../../report/ice-observed.ts'
 import { startScriptedServer } from '../../support/scripted-stun-server.ts'
 import { type CertificateOptions, certificate } from '../../transport/certificates.ts'
 import { codes, IceLab, only, stagesOf } from './lab.ts'
@@ -131,6 +133,18 @@ describe('the network', () => {
       sent: 0,
       why: expect.stringContaining('our own UDP') as string,
     })
+  })
+
+  it('lets few ICMP errors through: silence of a port that refuses another attempt is a refusal', () => {
+    const over = { address: '50.0.0.1:3478', rttMs: null }
+    const silent = failing({ code: 'no-answer', stage: 'challenge' }, over)
+    const refused = failing({ code: 'refused', stage: 'binding' }, { ...over, scheme: 'stun' })
+    const byTcp = attempt({ address: '50.0.0.1:3478', transport: 'tcp', rttMs: 20 })
+    const none = { open: new Map<string, string>(), answersBinding: new Set<number>() }
+    const conclude = (...attempts: readonly AttemptObservation[]): string[] =>
+      concludeBlocks(attempts, none).flatMap((each) => codes(each))
+    expect(conclude(silent, refused, byTcp)).toEqual(['refused', 'refused'])
+    expect(conclude(silent, byTcp)).toEqual(['blocked'])
   })
 
   it('drops a TCP port: blocked, since UDP gets through', async () => {
@@ -281,7 +295,7 @@ describe('a server for STUN only', () => {
 })
 
 describe('credentials', () => {
-  const attempt = async (
+  const attemptWith = async (
     options: Parameters<IceLab['gather']>[1],
     users: Parameters<IceLab['relay']>[1] = {},
   ): Promise<AttemptObservation> => {
@@ -291,7 +305,7 @@ describe('credentials', () => {
   }
 
   it('are wrong: 401 again', async () => {
-    const failed = await attempt({ user: { username: 'alice', password: 'guess' } })
+    const failed = await attemptWith({ user: { username: 'alice', password: 'guess' } })
     expect(failure(failed)).toEqual(['wrong-credentials@challenge', 'challenge challenge!'])
     expect(only(failed.causes).facts).toMatchObject({ realm: 'natcheck' })
   })
@@ -300,7 +314,7 @@ describe('credentials', () => {
     const secret = 'shared between web service and relay'
     const now = wallTime(Date.UTC(2026, 0, 1) - 3 * 3_600_000)
     const { username, credential: password } = timeLimitedCredentials({ secret, user: 'alice', ttlSeconds: 3600, now })
-    const failed = await attempt({ user: { username, password } }, { users: [], authSecrets: [secret] })
+    const failed = await attemptWith({ user: { username, password } }, { users: [], authSecrets: [secret] })
     expect(failure(failed)[0]).toBe('expired-credentials@challenge')
     expect(explainCause(only(failed.causes), failed).message).toBe('the credentials expired 2 hours ago')
   })
@@ -310,7 +324,7 @@ describe('credentials', () => {
     ['a time, with a password that was derived', '1555123456', 'ua2aBp5DrSl3iVhEeR1wTdbXm0k=', 'expired-credentials'],
     ['a time and a name', '1555123456:alice', 'guess', 'expired-credentials'],
   ])('name %s', async (_, username, password, code) => {
-    expect(codes(await attempt({ user: { username, password } }))).toEqual([code])
+    expect(codes(await attemptWith({ user: { username, password } }))).toEqual([code])
   })
 
   it('are not given', async () => {
