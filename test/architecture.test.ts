@@ -110,7 +110,7 @@ function filesUnder(directory: string, skip: ReadonlySet<string>): string[] {
 }
 
 const sources: readonly Source[] = filesUnder('src', new Set())
-  .filter((path) => path.endsWith('.ts'))
+  .filter((path) => /\.tsx?$/.test(path))
   .map((path) => ({
     path,
     folder: path.split('/').length > 2 ? (path.split('/')[1] ?? '') : '',
@@ -120,7 +120,11 @@ const sources: readonly Source[] = filesUnder('src', new Set())
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>
   optionalDependencies: Record<string, string>
+  devDependencies: Record<string, string>
 }
+
+/** The page is built, with what it imports, when the package is: its packages are never installed beside ours. */
+const isPage = (path: string): boolean => path.startsWith('src/dashboard/web/')
 
 /** Every line is one offence; none is what we want. */
 const offences = (find: (source: Source) => readonly string[]): string[] =>
@@ -157,8 +161,7 @@ function wrongDirection({ path, folder, text }: Source): string[] {
   return importsOf(text).flatMap(({ specifier }) => {
     if (!specifier.startsWith('.')) return []
     const target = slashes(relative(root, resolve(root, dirname(path), specifier)))
-    if (!specifier.endsWith('.ts') && !specifier.endsWith('.json'))
-      return [`imports ${specifier} without its extension`]
+    if (!/\.(?:tsx?|json)$/.test(specifier)) return [`imports ${specifier} without its extension`]
     if (target === 'src/index.ts') return ['imports src/index.ts, the barrel for users; import the file itself']
     if (!rule) return []
     if (!target.startsWith('src/'))
@@ -182,12 +185,12 @@ function wrongBuiltin({ path, folder, text }: Source): string[] {
   })
 }
 
-function wrongPackage({ text }: Source): string[] {
+function wrongPackage({ path, text }: Source): string[] {
   return importsOf(text).flatMap(({ specifier, dynamic, typeOnly }) => {
     if (specifier === '(computed)') return ['import() of a computed name, which nobody can check']
     if (/^(?:\.|node:)/.test(specifier)) return []
     const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
-    if (name in manifest.dependencies) return []
+    if (name in (isPage(path) ? manifest.devDependencies : manifest.dependencies)) return []
     if (!(name in manifest.optionalDependencies)) return [`imports ${name}, which package.json does not declare`]
     return dynamic || typeOnly ? [] : [`imports ${name} statically, but it is optional: await import('${name}')`]
   })

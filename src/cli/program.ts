@@ -9,6 +9,7 @@ import { addCompareCommand } from './compare/command.ts'
 import { addConfigCommand } from './config/command.ts'
 import { addCoturnCommand } from './coturn/command.ts'
 import { addCredentialsCommand } from './credentials/command.ts'
+import { addDashboardCommands } from './dashboard/command.ts'
 import { addIceCommand } from './ice/command.ts'
 import { type CliIo, describeError, type ExitCode, errorLine, exitCodeOf, exitCodes, usage } from './io.ts'
 import { addNatCommand } from './nat/command.ts'
@@ -70,6 +71,7 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
                           the same with what your web application uses
   natcheck ice            ICE candidates as they come, each proven
   natcheck turn URI       one TURN server in depth
+  natcheck up             the same in a browser, with a relay to try
   natcheck relay          a STUN/TURN relay on this machine, to try it
   natcheck compare A.json B.json
                           will these two hosts connect? from their saved reports
@@ -96,6 +98,17 @@ function createProgram(io: CliIo, help: string[], setExitCode: (code: ExitCode) 
     const { relayCommand } = await import('./relay/run.ts')
     setExitCode(await relayCommand(flags, io))
   })
+  addDashboardCommands(
+    program,
+    async (flags) => {
+      const { upCommand } = await import('./dashboard/run.ts')
+      setExitCode(await upCommand(flags, io))
+    },
+    async (flags) => {
+      const { dashboardCommand } = await import('./dashboard/run.ts')
+      setExitCode(await dashboardCommand(flags, io))
+    },
+  )
   addCompareCommand(program, async (files, flags) => {
     const { compareCommand } = await import('./compare/run.ts')
     setExitCode(await compareCommand(files, flags, io))

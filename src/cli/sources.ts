@@ -39,7 +39,7 @@ export class Sources {
     flags: Readonly<Record<string, unknown>>,
     io: Pick<CliIo, 'env' | 'cwd'>,
     file: SettingsFile | undefined,
-    prefix: 'NATCHECK_' | 'NATCHECK_RELAY_',
+    prefix: 'NATCHECK_' | 'NATCHECK_RELAY_' | 'NATCHECK_DASHBOARD_',
   ) {
     this.#flags = flags
     this.#io = io

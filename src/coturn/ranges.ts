@@ -37,10 +37,12 @@ function parsePlainIp(text: string): IpAddress | undefined {
 
 export const rangeOfIp = (ip: IpAddress): IpRange => ({ family: familyOf(ip), first: ipNumber(ip), last: ipNumber(ip) })
 
+export const firstOf = ({ family, first }: IpRange): IpAddress => ipOf(family, first)
+export const lastOf = ({ family, last }: IpRange): IpAddress => ipOf(family, last)
+
 /** `10.0.0.0-10.255.255.255`, or a single address. */
-export function formatRange({ family, first, last }: IpRange): string {
-  const text = (value: bigint): string => bytesToIp(bytesOf(value, family === 4 ? 4 : 16))
-  return first === last ? text(first) : `${text(first)}-${text(last)}`
+export function formatRange(range: IpRange): string {
+  return range.first === range.last ? firstOf(range) : `${firstOf(range)}-${lastOf(range)}`
 }
 
 export const overlaps = (a: IpRange, b: IpRange): boolean =>
@@ -59,6 +61,41 @@ export function covers(ranges: readonly IpRange[], whole: IpRange): boolean {
   return next > whole.last
 }
 
+/**
+ * The ranges that coturn takes for this one, together. It compares IPv6 addresses byte by byte: each byte has to be between
+ * those of FIRST and LAST. So FIRST and LAST have to differ in one byte, and be all zeros and all ones behind it. A range from
+ * `::` on holds all of IPv4 too, so none begins there; the unspecified address is no peer.
+ */
+export function bytewise(range: IpRange): IpRange[] {
+  if (range.family === 4) return [range]
+  const from = range.first <= 1n ? { ...range, first: 0n } : range
+  if (!isBox(from))
+    return cidrsOf(range)
+      .flatMap((block) => parseCidr(block) ?? [])
+      .flatMap(bytewise)
+  return from.first > 0n ? [range] : withoutZero(range.last)
+}
+
+/** Whether coturn takes it for the range it is. */
+export const isBytewise = (range: IpRange): boolean => range.family === 4 || (range.first > 0n && isBox(range))
+
+function isBox({ first, last }: IpRange): boolean {
+  const [low, high] = [bytesOf(first, 16), bytesOf(last, 16)]
+  const differing = low.findIndex((byte, at) => byte !== high[at])
+  const behind = differing < 0 ? 16 : differing + 1
+  return low.subarray(behind).every((byte) => byte === 0) && high.subarray(behind).every((byte) => byte === 255)
+}
+
+/** `::` to `last` without `::`: by the first byte that is not 0. */
+function withoutZero(last: bigint): IpRange[] {
+  const ranges: IpRange[] = []
+  for (let first = 1n; first <= last; first <<= 8n) {
+    const end = (first << 8n) - 1n
+    ranges.push({ family: 6, first, last: end < last ? end : last })
+  }
+  return ranges
+}
+
 /** The blocks that together are the range, largest possible ones, in order. */
 export function cidrsOf({ family, first, last }: IpRange): string[] {
   const bits = family === 4 ? 32 : 128
@@ -73,6 +110,8 @@ export function cidrsOf({ family, first, last }: IpRange): string[] {
 }
 
 const ipNumber = (ip: IpAddress): bigint => ipToBytes(ip).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)
+
+const ipOf = (family: AddressFamily, value: bigint): IpAddress => bytesToIp(bytesOf(value, family === 4 ? 4 : 16))
 
 function bytesOf(value: bigint, length: number): Uint8Array {
   const bytes = new Uint8Array(length)

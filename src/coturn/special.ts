@@ -3,7 +3,7 @@ import { type IpRange, parseCidr } from './ranges.ts'
 import { type CoturnVersion, isBefore } from './version.ts'
 
 /** Why a range is dangerous. */
-export type Danger = 'this-host' | 'metadata' | 'private' | 'embedded' | 'reserved'
+export type Danger = 'this-host' | 'metadata' | 'private' | 'embedded' | 'reserved' | 'seldom'
 
 export interface SpecialRange {
   readonly danger: Danger
@@ -36,6 +36,13 @@ const rows: readonly (readonly [Danger, string, string])[] = [
   ['reserved', '240.0.0.0/4', 'future use, broadcast'],
   ['reserved', '100::/64', 'discard'],
   ['reserved', '2001:db8::/32', 'documentation'],
+  // What no list of others has, and nobody is told to have: our own files deny them all the same.
+  ['seldom', '168.63.129.16/32', 'services of Azure, public by number only'],
+  ['seldom', '::/96', 'IPv4-compatible, RFC 4291 §2.5.5.1'],
+  ['seldom', '::ffff:0:0:0/96', 'IPv4-translated, RFC 2765'],
+  ['seldom', 'fec0::/10', 'site-local, once'],
+  ['seldom', '3fff::/20', 'documentation, RFC 9637'],
+  ['seldom', '5f00::/16', 'segment routing, RFC 9602'],
 ]
 
 const special = ([danger, cidr, what]: readonly [Danger, string, string]): SpecialRange[] => {

@@ -7,6 +7,9 @@ export type CoturnVersion = string
 export const oldestKnown: CoturnVersion = '4.4.0'
 export const newestKnown: CoturnVersion = '4.18'
 
+/** The first release that drains: on SIGUSR1 it refuses new allocations, and ends with the last one. */
+export const drainSince: CoturnVersion = '4.6.3'
+
 /** The first release without a known vulnerability, and without the TTL bug of 4.17.0 and 4.17.1. */
 export const securityFloor: CoturnVersion = '4.17.2'
 
@@ -17,6 +20,9 @@ export function parseVersion(text: string): CoturnVersion | undefined {
   const minor = found.split('.').slice(0, 2).join('.')
   return isBefore(found, oldestKnown) || isBefore(newestKnown, minor) ? undefined : found
 }
+
+/** The first number with dots in what a program prints, known or not: `Version Coturn-4.17.2 'Gorst'`. */
+export const findVersion = (text: string): CoturnVersion | undefined => /\d{1,3}(?:\.\d{1,3}){1,3}/.exec(text)?.[0]
 
 /** Below 0: `a` is older. Missing parts count as 0. */
 export function compareVersions(a: CoturnVersion, b: CoturnVersion): number {

@@ -25,6 +25,8 @@ describe('help', () => {
     ['help-turn', ['turn', '--help']],
     ['help-config', ['config', '--help']],
     ['help-relay', ['relay', '--help']],
+    ['help-up', ['up', '--help']],
+    ['help-dashboard', ['dashboard', '--help']],
     ['help-compare', ['compare', '--help']],
     ['help-credentials', ['credentials', '--help']],
     ['help-coturn', ['coturn', '--help']],
@@ -33,6 +35,8 @@ describe('help', () => {
     ['help-coturn-explain', ['coturn', 'explain', '--help']],
     ['help-coturn-migrate', ['coturn', 'migrate', '--help']],
     ['help-coturn-convert', ['coturn', 'convert', '--help']],
+    ['help-coturn-run', ['coturn', 'run', '--help']],
+    ['help-coturn-check', ['coturn', 'check', '--help']],
   ])('%s', async (name, args) => {
     const { status, stdout, stderr } = await natcheck(args)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

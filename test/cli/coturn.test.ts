@@ -4,8 +4,10 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { checkCommand } from '../../src/cli/coturn/check/run.ts'
 import { diffLines } from '../../src/cli/coturn/diff.ts'
 import { type InitDocument, initCommand } from '../../src/cli/coturn/init.ts'
+import { runCommand } from '../../src/cli/coturn/serve.ts'
 import { lintCommand } from '../../src/cli/coturn/lint.ts'
 import { publicIp } from '../../src/cli/coturn/public-ip.ts'
 import { convertCommand, explainCommand, migrateCommand } from '../../src/cli/coturn/translate.ts'
@@ -77,7 +79,13 @@ describe('init', () => {
     const username = `${Date.parse('2026-11-21T12:00:00Z') / 1000}:natcheck`
     expect(server?.username).toBe(username)
     expect(server?.credential).toBe(createHmac('sha1', secret).update(username).digest('base64'))
-    expect(check?.[0]).toBe(`npx natcheck coturn lint ${join(directory, 'turnserver.conf')} --coturn-version 4.6.1`)
+    const [conf, secretFile] = ['turnserver.conf', 'turn-secret'].map((name) => join(directory, name))
+    const url = 'turn:turn.example.org:3478?transport=udp'
+    expect(check).toEqual([
+      `npx natcheck coturn lint ${conf} --coturn-version 4.6.1`,
+      `npx natcheck coturn check ${conf}`,
+      `npx natcheck credentials --secret-file ${secretFile} --url '${url}' | npx natcheck turn '${url}' --ice-servers -`,
+    ])
     expect(io.stderr).toBe('')
   })
 
@@ -153,17 +161,56 @@ describe('init', () => {
     expect(/^external-ip=(.*)$/m.exec(content('turnserver.conf'))?.[1]).toBe(expected)
   })
 
-  test('asks what it can’t find out where somebody can answer, and has what it found confirmed', async () => {
-    io.stdoutIsTty = true
+  describe('with somebody at the terminal', () => {
     const asked: string[] = []
-    const ask = (question: string, preset: string): Promise<string> => {
-      asked.push(question)
-      return Promise.resolve(preset || 'asked.example.org')
-    }
-    await init({}, { interactive: true, ask, publicIp: () => Promise.resolve('8.8.4.4') })
-    expect(content('turnserver.conf')).toContain('\nrealm=asked.example.org\n')
-    expect(content('turnserver.conf')).toContain('\nexternal-ip=8.8.4.4/10.0.0.5\n')
-    expect(asked.length).toBe(2)
+    beforeEach(() => {
+      io.stdoutIsTty = true
+      asked.length = 0
+    })
+    /** Takes what is offered; where nothing is, the name. */
+    const answering = (answers: Readonly<Record<string, string>> = {}): Partial<CoturnWorld> => ({
+      interactive: true,
+      publicIp: () => Promise.resolve('8.8.4.4'),
+      look: () => ({ kind: 'missing' }),
+      ask: (question, preset) => {
+        asked.push(question)
+        const answer = Object.entries(answers).find(([word]) => question.includes(word))?.[1]
+        return Promise.resolve(answer ?? (preset || 'asked.example.org'))
+      },
+    })
+
+    test('asks what it can’t find out, and has what it found confirmed', async () => {
+      await init({}, answering())
+      expect(content('turnserver.conf')).toContain('\nrealm=asked.example.org\n')
+      expect(content('turnserver.conf')).toContain('\nexternal-ip=8.8.4.4/10.0.0.5\n')
+      expect(asked.map((question) => question.split(' ')[0])).toEqual(['Name', 'Public', 'TLS'])
+    })
+
+    test('nothing where everything is found or given', async () => {
+      const found: Partial<CoturnWorld> = {
+        ...answering(),
+        addresses: () => ['8.8.4.4'],
+        look: () => ({ kind: 'unreadable', why: 'EACCES' }),
+      }
+      await init({ domain: 'turn.example.org' }, found)
+      expect(asked).toEqual([])
+      expect(content('turnserver.conf')).toContain('\ncert=/etc/turnserver/fullchain.pem\n')
+    })
+
+    test('the version where none is installed, the address where there are several, the certificate', async () => {
+      await init(
+        { domain: 'turn.example.org' },
+        {
+          ...answering({ Version: '4.17.2', Which: '10.0.1.5', TLS: '/etc/t/c.pem,/etc/t/k.pem' }),
+          installed: () => Promise.resolve(undefined),
+          addresses: () => ['10.0.0.5', '10.0.1.5'],
+        },
+      )
+      const text = content('turnserver.conf')
+      expect(text).toMatch(/^# turnserver\.conf for coturn 4\.17\.2/)
+      for (const line of ['external-ip=8.8.4.4/10.0.1.5', 'cert=/etc/t/c.pem', 'pkey=/etc/t/k.pem'])
+        expect(text.split('\n')).toContain(line)
+    })
   })
 
   test('in words', async () => {
@@ -395,6 +442,13 @@ describe('bad input: one line, exit code 2', () => {
     [['migrate'], /missing required argument/],
     [['convert', 'good', '--to', 'eturnl'], /did you mean eturnal\?/],
     [['convert', 'good'], /--to is missing/],
+    [['run'], /missing required argument/],
+    [['run', 'nowhere.conf'], /there is no file nowhere\.conf/],
+    [['check'], /missing required argument/],
+    [['check', ''], /the file is missing/],
+    [['check', 'good', '--timeout', '0'], /--timeout is "0"/],
+    [['check', 'good', '--username', 'alice'], /belong together/],
+    [['check', 'good', '--username', 'alice', '--credential-env', 'NOBODY'], /NOBODY is not set/],
     [['init', '--coturn-version', '4.6.1'], /--domain is missing/],
     [['int'], /unknown command 'int'/],
   ])('%j', async (args, message) => {
@@ -410,6 +464,19 @@ describe('bad input: one line, exit code 2', () => {
     await expect(lintCommand(file('good', 'realm=a\n'), {}, io, none)).rejects.toThrow(/no turnserver is installed/)
   })
 
+  test('no turnserver to start', async () => {
+    const none = world({ installed: () => Promise.resolve(undefined) })
+    for (const command of [checkCommand, runCommand]) {
+      await expect(command(file('good', 'realm=a\n'), {}, io, none)).rejects.toMatchObject({
+        code: 'UNSUPPORTED',
+        message: 'turnserver is not installed',
+        fix: 'apt-get install coturn',
+      })
+    }
+    expect(await runCli(['coturn', 'check', 'nowhere', '--json'], io)).toBe(2)
+    expect(JSON.parse(io.stdout)).toMatchObject({ kind: 'coturn-check', claims: null, error: { code: 'BAD_FILE' } })
+  })
+
   test('with JSON asked for, the error is a document too', async () => {
     expect(await runCli(['coturn', 'init', '--json', '--coturn-version', '9.9', '--domain', 'a.org'], io)).toBe(2)
     expect(JSON.parse(io.stdout)).toMatchObject({ kind: 'coturn-init', files: null, error: { code: 'USAGE' } })
@@ -418,8 +485,25 @@ describe('bad input: one line, exit code 2', () => {
     expect(JSON.parse(io.stdout)).toMatchObject({ kind: 'coturn-lint', findings: null, error: { code: 'BAD_FILE' } })
   })
 
-  test('odd files are read all the same: BOM, mixed line ends, no line end, empty', async () => {
-    for (const text of ['\ufeffrealm=a\n', 'realm=a\r\nverbose\rfingerprint\nno-cli', 'realm=a', '']) {
+  test.each([
+    ['a byte order mark', '\ufeffrealm=a\n'],
+    ['Unix and Windows line ends', 'realm=a\r\nverbose\nno-cli\n'],
+    ['line ends of old Macs among others', 'realm=a\nverbose\rfingerprint\n'],
+  ])('%s: refused in one line, and mended by --fix', async (_, text) => {
+    const name = file('odd', text)
+    await expect(lintCommand(name, {}, io, world())).rejects.toMatchObject({
+      code: 'BAD_FILE',
+      message: expect.stringMatching(/^\S+ (?:begins with a byte order mark|mixes line ends), [^\n]+$/) as string,
+      fix: expect.stringContaining('--fix') as string,
+    })
+    await lintCommand(name, { fix: true }, io, world())
+    io.stdout = ''
+    expect(await lintCommand(name, {}, io, world())).toBe(1)
+    expect(io.stdout).toContain('[open-relay]')
+  })
+
+  test('read all the same: Windows line ends alone, no line end, nothing', async () => {
+    for (const text of ['realm=a\r\nverbose\r\n', 'realm=a', '']) {
       io.stdout = ''
       expect(await lintCommand(file('odd', text), {}, io, world())).toBe(1)
       expect(io.stdout).toContain('[open-relay]')

@@ -15,6 +15,8 @@ export interface Options {
   readonly cwd?: string
   /** Called with each piece of stdout, and with what signals the process. */
   readonly onStdout?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
+  /** Called with all of stderr so far, and with what signals the process. */
+  readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
   /** Stops reading at once, as `| true` does. */
   readonly unread?: boolean
   /** Sends stdout to this open file instead. */
@@ -43,7 +45,10 @@ export async function natcheck(args: readonly string[], options: Options = {}): 
     stdout += text
     options.onStdout?.(text, kill)
   })
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+    options.onStderr?.(stderr, kill)
+  })
   return await new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (status) => resolve({ status, stdout, stderr }))

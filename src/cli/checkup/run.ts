@@ -1,14 +1,8 @@
 /** `natcheck` alone: measures the NAT and gathers candidates at the same time, concludes from both, prints. */
 import { resolve } from 'node:path'
 import {
-  buildCheckup,
-  buildIceReport,
-  buildReport,
-  buildTurnReport,
   type CheckupReport,
   Redactor,
-  redactIce,
-  redactTurn,
   renderCheckup,
   renderGithub,
   renderJunit,
@@ -18,10 +12,10 @@ import {
 import { checkSources } from '../check-file.ts'
 import { colorLevel } from '../color.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
-import { concludeNat } from '../nat/conclude.ts'
 import { publicServers } from '../nat/public-servers.ts'
 import { saveReport } from '../save.ts'
 import { readWord } from '../values.ts'
+import { concludeCheckup } from './conclude.ts'
 import { tellGithub } from './github.ts'
 import { type CheckupEvent, type Measured, measure } from './measure.ts'
 import { type CheckupSettings, readCheckupSettings } from './settings.ts'
@@ -104,23 +98,7 @@ class Checkup {
     const measured = await measure(this.#settings, world, this.#io, signal, onEvent, this.#turn)
     this.#turn = measured.turn
     await written
-    return await this.#finish(this.#conclude(measured))
-  }
-
-  #conclude({ nat, ice, turn, durationMs }: Measured): CheckupReport {
-    const redactor = this.#redactor
-    const { failOn } = this.#settings
-    const { expect, serversFrom } = this.#settings.ice
-    const { startedAt } = nat
-    const redacted = redactor !== undefined
-    const natReport = this.#settings.nat
-      ? concludeNat(nat, [], redactor)
-      : buildReport({ startedAt, families: [], redacted })
-    const iceReport = buildIceReport({ startedAt, observations: redactor ? redactIce(ice, redactor) : ice, redacted })
-    const turnReports = turn.map((each) =>
-      buildTurnReport({ startedAt, observations: redactor ? redactTurn(each, redactor) : each, redacted }),
-    )
-    return buildCheckup(natReport, iceReport, turnReports, { serversFrom, durationMs, expect, failOn })
+    return await this.#finish(concludeCheckup(measured, this.#settings, this.#redactor))
   }
 
   async #finish(concluded: CheckupReport): Promise<ExitCode> {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { collect, givenFlags } from '../flags.ts'
 
-export type CoturnAction = 'init' | 'lint' | 'explain' | 'migrate' | 'convert'
+export type CoturnAction = 'init' | 'lint' | 'explain' | 'migrate' | 'convert' | 'run' | 'check'
 
 const examples: Readonly<Record<CoturnAction, string>> = {
   init: `Examples:
@@ -27,6 +27,15 @@ const examples: Readonly<Record<CoturnAction, string>> = {
   convert: `Examples:
   natcheck coturn convert turnserver.conf --to natcheck > natcheck.yaml
   natcheck coturn convert turnserver.conf --to eturnal > eturnal.yml
+`,
+  run: `Examples:
+  natcheck coturn run turnserver.conf
+  natcheck coturn run /etc/turnserver.conf --strict --drain-timeout 5m
+`,
+  check: `Examples:
+  natcheck coturn check turnserver.conf
+  natcheck coturn check turnserver.conf --json
+  natcheck coturn check /etc/turnserver.conf --running turn.example.org:3478
 `,
 }
 
@@ -65,6 +74,41 @@ The new file goes to stdout, or over the old one with --write; each change and
 The new file goes to stdout; what it can't carry over stands at its top and goes
   to stderr. It holds the passwords of the old one.
 `,
+  run: `
+turnserver runs with the file as it is, and is started again, with growing
+  pauses, when it dies. Errors that coturn lint finds are warnings here, or the
+  end with --strict. Its log goes where the file says, else to stderr as JSON
+  lines; what clients do is told at --log-level debug.
+
+SIGHUP reads certificates again; a changed file needs a restart. SIGTERM and
+  SIGINT drain where turnserver can (4.6.3 and newer), and end it; a second one
+  ends it at once.
+
+Exit code:
+  0 ended as asked     2 usage, a file that can't be read, errors with --strict
+  3 turnserver is missing or does not run     130 ended at once
+`,
+  check: `
+Without --running a turnserver is started on loopback with a private copy of
+  the file: addresses, ports, log and pid file are its own; databases,
+  redirection, metrics and consoles are left out; where the file tells no
+  password, a user is added. Every rule about peers, users, limits and the
+  protocol is the file's.
+
+What is asked: credentials and realm, the ends of each denied range, the same in
+  every form that hides IPv4 in IPv6, relayed ports, lifetime, quotas of up to
+  64 allocations, TCP to peers, relay to relay, the certificate, NAT behaviour
+  discovery (RFC 5780), and how much larger answers to strangers are. Nobody
+  but the server and this machine is sent a packet.
+
+--running asks the server at HOST[:PORT], by default where the file makes it
+  listen. It gets in with the file's secret or password, or with --username and
+  --credential-env. The quota of all is not tried on a server at work.
+
+Exit code:
+  0 it does what the file says, as far as it shows     1 it does not
+  2 usage, a file that can't be read     3 nothing could be measured
+`,
 }
 
 type Run = (action: CoturnAction, target: string | undefined, flags: Record<string, unknown>) => Promise<void>
@@ -73,8 +117,8 @@ type Run = (action: CoturnAction, target: string | undefined, flags: Record<stri
 export function addCoturnCommand(program: Command, run: Run): void {
   const coturn = program
     .command('coturn')
-    .summary('make, check and translate a turnserver.conf')
-    .description('Make, check, explain and translate the configuration of coturn.')
+    .summary('make, check, run and translate a turnserver.conf')
+    .description('Make, check, explain, translate and run the configuration of coturn.')
     .addHelpText(
       'before',
       'Examples:\n  natcheck coturn init --domain turn.example.org\n  natcheck coturn lint /etc/turnserver.conf\n',
@@ -124,4 +168,17 @@ export function addCoturnCommand(program: Command, run: Run): void {
   add('convert', '<file>', 'the same relay for another server')
     .option('--to <server>', 'eturnal or natcheck')
     .option(...version)
+  add('run', '<file>', 'run turnserver with it, and keep it running')
+    .option('--strict', 'refuse a file that has errors')
+    .option('--drain-timeout <duration>', 'wait so long for the last allocation (default: 30s)')
+    .option('--log-level <level>', 'debug, info, warn or error (default: info)')
+  add('check', '<file>', 'does the server do what the file says?')
+    .option('--running [host:port]', 'ask the server that runs, instead of starting one')
+    .option('--username <name>', 'with --running: whom to get in as')
+    .option('--credential-env <variable>', 'environment variable with the password')
+    .option(...version)
+    .option('--timeout <ms>', 'longest time it may take (default: 30000)')
+    .option('--json', 'print the result as one JSON document')
+    .option('--color', 'colour even when stdout is no terminal')
+    .option('--no-color', 'no colour')
 }

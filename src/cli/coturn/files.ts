@@ -1,5 +1,6 @@
 /** Configuration files as they lie on the disk. */
 import { readFileSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { NatcheckError } from '../../core/index.ts'
 import { usage } from '../io.ts'
 
@@ -14,8 +15,31 @@ export interface ConfText {
 /** A thousand times what people write. */
 const largest = 1_000_000
 
-/** UTF-8, else Latin-1. Throws BAD_FILE for what is no text. */
-export function readConf(path: string, shown: string): ConfText {
+/**
+ * UTF-8, else Latin-1. Throws BAD_FILE for what is no text, and, unless it is read to be mended, for what coturn reads
+ * otherwise than any editor shows it: findings about such a file would name lines that nobody sees.
+ */
+export function readConf(path: string, shown: string, { toMend = false }: { toMend?: boolean } = {}): ConfText {
+  const conf = readAny(path, shown)
+  const oddity = toMend ? undefined : oddityOf(conf.text)
+  if (oddity === undefined) return conf
+  throw bad(
+    `${shown} ${oddity}`,
+    `save it as UTF-8 with one kind of line ends, or: natcheck coturn lint --fix ${shown}`,
+  )
+}
+
+function oddityOf(text: string): string | undefined {
+  if (text.startsWith('\ufeff')) return 'begins with a byte order mark, which coturn takes for a part of its first line'
+  const unix = /(?:^|[^\r])\n/.test(text)
+  const windows = text.includes('\r\n')
+  const old = /\r(?!\n|$)/.test(text)
+  return [unix, windows, old].filter(Boolean).length > 1
+    ? 'mixes line ends, and coturn ends no line at a carriage return'
+    : undefined
+}
+
+function readAny(path: string, shown: string): ConfText {
   const { bytes, mode } = readBytes(path, shown)
   if (bytes.length > largest)
     throw bad(`${shown} has ${bytes.length} bytes: that is no turnserver.conf`, 'name the right file')
@@ -69,8 +93,12 @@ const bad = (message: string, fix: string, cause?: unknown): NatcheckError =>
 /** A flag that takes a value. */
 export const textOf = (flag: unknown): string | undefined => (typeof flag === 'string' ? flag : undefined)
 
-/** The one file a command needs. */
-export function required(target: string | undefined, fix: string): string {
-  if (target !== undefined && target !== '') return target
-  throw usage('the file is missing', fix)
+/** The one file that a command needs. Throws USAGE where it is not named, and as `readConf` does. */
+export function readNamed(
+  named: string | undefined,
+  cwd: string,
+): ConfText & { readonly file: string; readonly path: string } {
+  if (named === undefined || named === '') throw usage('the file is missing', 'name the turnserver.conf')
+  const path = resolve(cwd, named)
+  return { ...readConf(path, named), file: named, path }
 }

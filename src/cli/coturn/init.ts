@@ -172,10 +172,14 @@ function iceServer(
 
 function checks(settings: InitSettings, conf: string, secret: string | undefined): string[] {
   const [url = ''] = urls(settings)
+  const turn = `npx natcheck turn '${url}'`
+  const user = settings.users?.[0]?.username ?? ''
   return [
     `npx natcheck coturn lint ${conf} --coturn-version ${settings.plan.version}`,
-    ...(secret === undefined ? [] : [`npx natcheck credentials --secret-file ${secret} --url '${url}'`]),
-    `npx natcheck nat --server stun:${bracketed(settings.domain)}:3478 --no-router`,
+    `npx natcheck coturn check ${conf}`,
+    secret === undefined
+      ? `TURN_PASSWORD=… ${turn} --username ${user} --credential-env TURN_PASSWORD`
+      : `npx natcheck credentials --secret-file ${secret} --url '${url}' | ${turn} --ice-servers -`,
   ]
 }
 

@@ -27,10 +27,10 @@ export async function lintCommand(
   const command = textOf(flags['command'])
   const target = await targetOf(flags['coturnVersion'], '--coturn-version', world)
   // A command line names its file itself.
-  const file = named ?? (command === undefined ? undefined : parseCommand(command, target.version).file)
+  const file = (named || undefined) ?? (command === undefined ? undefined : parseCommand(command, target.version).file)
   if (file === undefined && command === undefined)
     throw usage('neither a file nor --command is given', 'name the turnserver.conf')
-  const conf = file === undefined ? undefined : readConf(resolve(io.cwd, file), file)
+  const conf = file === undefined ? undefined : readConf(resolve(io.cwd, file), file, { toMend: flags['fix'] === true })
   const input = { text: conf?.text ?? '', version: target.version, command }
   const observed = observe(input, conf, target, io.cwd, world)
   const text = flags['fix'] === true ? applyFixes({ ...input, observed }, file, conf, io) : input.text
@@ -40,7 +40,7 @@ export async function lintCommand(
 }
 
 /** Everything about the machine that rules ask for. */
-function observe(
+export function observe(
   { text, version, command }: LintInput,
   conf: ConfText | undefined,
   { lacks }: Target,
@@ -69,10 +69,14 @@ function observe(
   }
 }
 
+/** Where Unix and Windows line ends stand mixed, Unix ones; a file that has one kind keeps it. */
+const evenLineEnds = (text: string): string => (/(?:^|[^\r])\n/.test(text) ? text.replaceAll('\r\n', '\n') : text)
+
 /** Writes the file only when something changed; a link stays a link, and the mode stays too. */
 function applyFixes(input: LintInput, file: string | undefined, conf: ConfText | undefined, io: CliIo): string {
   if (file === undefined || conf === undefined) throw usage('--fix needs a file', 'name the turnserver.conf')
-  const { text, rules } = fix(input)
+  const { text: fixed, rules } = fix(input)
+  const text = evenLineEnds(fixed)
   if (text !== input.text) {
     try {
       writeFileSync(resolve(io.cwd, file), conf.encode(text))

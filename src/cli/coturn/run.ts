@@ -22,16 +22,33 @@ export async function coturnCommand(
       return (await import('./translate.ts')).migrateCommand(target, flags, io)
     case 'convert':
       return (await import('./translate.ts')).convertCommand(target, flags, io)
+    case 'run':
+      return (await import('./serve.ts')).runCommand(target, flags, io)
+    case 'check':
+      return (await import('./check/run.ts')).checkCommand(target, flags, io)
   }
 }
 
-/** The one document of a command that failed, where one was asked for: `init --json`, `lint --reporter json`. */
+/** The one document of a command that failed, where one was asked for: `init --json`, `check --json`, `lint --reporter json`. */
 export function failedDocument(args: readonly string[], error: ReportError): string {
   const isInit = args[1] === 'init' && args.includes('--json')
   const isLint = args[1] === 'lint' && / --reporter[= ]json( |$)/.test(` ${args.join(' ')} `)
+  const isCheck = args[1] === 'check' && args.includes('--json')
+  if (isCheck) return `${JSON.stringify({ ...noCheck, error }, null, 2)}\n`
   if (!isInit && !isLint) return ''
   const document = isInit
     ? { schemaVersion: 1, kind: 'coturn-init', files: null, iceServers: null, check: null, error }
     : { schemaVersion: 1, kind: 'coturn-lint', file: null, coturnVersion: null, summary: null, findings: null, error }
   return `${JSON.stringify(document, null, 2)}\n`
+}
+
+const noCheck = {
+  schemaVersion: 1,
+  kind: 'coturn-check',
+  file: null,
+  coturnVersion: null,
+  server: null,
+  claims: null,
+  summary: null,
+  log: null,
 }

@@ -3,13 +3,13 @@ import { resolve } from 'node:path'
 import { familyOf, NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
 import { userKey } from '../../coturn/generate/key.ts'
 import { certificateDirectory, type CoturnPlan, type PlannedTls, type Profile } from '../../coturn/generate/plan.ts'
-import { isBefore } from '../../coturn/version.ts'
+import { type CoturnVersion, isBefore } from '../../coturn/version.ts'
 import type { RelayUser } from '../../relay/options.ts'
 import { type CliIo, usage } from '../io.ts'
 import { readUsersFile } from '../relay/secrets.ts'
 import { readExternalIp, readIp, readListener, readPorts, readWord } from '../values.ts'
 import { textOf } from './files.ts'
-import { targetOf } from './version.ts'
+import { readVersion, targetOf } from './version.ts'
 import type { CoturnWorld } from './world.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -24,7 +24,7 @@ export interface InitSettings {
 
 /** Asks only what it can't find out, and only where somebody is there to answer. Throws USAGE, BAD_ADDRESS or BAD_FILE. */
 export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWorld): Promise<InitSettings> {
-  const { version } = await targetOf(flags['coturnVersion'], '--coturn-version', world)
+  const version = await readTarget(flags['coturnVersion'], io, world)
   const domain = await readDomain(flags['domain'], io, world)
   const profile = readWord(flags['profile'] ?? 'public', '--profile', ['public', 'internal', 'lab'] satisfies Profile[])
   const realm = readRealm(textOf(flags['realm']) ?? domain)
@@ -49,7 +49,7 @@ export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWor
       version,
       profile,
       realm,
-      tls: readTls(flags['tls'], profile, domain),
+      tls: readTls(await tlsOf(flags['tls'], profile, domain, io, world), profile, domain),
       relayIps,
       externalIps,
       ports: readPorts(flags['ports'] ?? '49152-65535', '--ports'),
@@ -66,10 +66,40 @@ export const plannedUsers = (users: readonly RelayUser[], realm: string): Coturn
   users: users.map(({ username, password }) => ({ name: username, key: userKey(username, realm, password) })),
 })
 
+/** Whether somebody is there to answer. */
+const canAsk = (io: CliIo, world: CoturnWorld): boolean => world.interactive && io.stdoutIsTty
+
+/** What is installed; else, where somebody can answer, what will be. */
+async function readTarget(flag: unknown, io: CliIo, world: CoturnWorld): Promise<CoturnVersion> {
+  const isOpen = (textOf(flag) ?? 'auto') === 'auto'
+  if (isOpen && canAsk(io, world) && !(await world.installed()))
+    return readVersion(await world.ask('Version of the coturn that will run it:', usualVersion), 'the version')
+  return (await targetOf(flag, '--coturn-version', world)).version
+}
+
+/** Debian's and Ubuntu's. */
+const usualVersion: CoturnVersion = '4.6.1'
+
+/** As the flag has it. A certificate of certbot is found; where there is none, somebody is asked. */
+async function tlsOf(
+  flag: unknown,
+  profile: Profile,
+  domain: string,
+  io: CliIo,
+  world: CoturnWorld,
+): Promise<string | undefined> {
+  const given = textOf(flag)
+  if (given !== undefined || profile !== 'public' || !canAsk(io, world) || parseIp(domain) !== undefined) return given
+  const found = world.look(`/etc/letsencrypt/live/${domain}/fullchain.pem`, io.cwd)
+  // Unreadable is there all the same: only root may look into that directory.
+  if (found.kind !== 'missing') return 'letsencrypt'
+  return await world.ask('TLS by letsencrypt, none, or full paths CERT,KEY:', 'letsencrypt')
+}
+
 const list = (flag: unknown): string[] => (Array.isArray(flag) ? flag.map(String) : [])
 
 async function readDomain(flag: unknown, io: CliIo, world: CoturnWorld): Promise<string> {
-  const isAsked = flag === undefined && world.interactive && io.stdoutIsTty
+  const isAsked = flag === undefined && canAsk(io, world)
   const text = isAsked
     ? await world.ask('Name that clients will use, such as turn.example.org:', '')
     : (textOf(flag) ?? '')
@@ -105,10 +135,14 @@ async function readExternals(
     return mappings.flatMap((mapping) => within(mapping, local, inside))
   }
   const isBehindNat = local.length > 0 && local.every((ip) => scopeOf(ip) !== 'global')
-  if (!isBehindNat || !world.interactive || !io.stdoutIsTty) return []
+  if (!isBehindNat || !canAsk(io, world)) return []
   const seen = await world.publicIp().catch(() => '')
   const answer = await world.ask('Public address of this machine (- for none):', seen || '-')
-  return answer === '-' ? [] : within(readExternalIp(answer, 'the public address'), local, inside)
+  if (answer === '-') return []
+  const mapping = readExternalIp(answer, 'the public address')
+  if (mapping.internal !== undefined || local.length < 2) return within(mapping, local, inside)
+  const own = await world.ask(`Which of its addresses is behind that (${local.join(', ')}):`, local[0] ?? '')
+  return within(mapping, local, readIp(own, 'the address behind it'))
 }
 
 /** With the address inside, where there is only one it could be; nothing where the machine has the public one itself. */
@@ -140,8 +174,8 @@ function readAuth(flags: Flags, io: CliIo): readonly RelayUser[] | undefined {
   return users
 }
 
-function readTls(flag: unknown, profile: Profile, domain: string): PlannedTls {
-  const text = textOf(flag) ?? (profile === 'public' && parseIp(domain) === undefined ? 'letsencrypt' : 'none')
+function readTls(given: string | undefined, profile: Profile, domain: string): PlannedTls {
+  const text = given ?? (profile === 'public' && parseIp(domain) === undefined ? 'letsencrypt' : 'none')
   if (text === 'none') return { kind: 'none' }
   if (text === 'letsencrypt') {
     return {

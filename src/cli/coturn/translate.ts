@@ -9,7 +9,7 @@ import { migrate } from '../../coturn/migrate.ts'
 import { parseConf } from '../../coturn/parse.ts'
 import { type CliIo, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
 import { readWord } from '../values.ts'
-import { codeOf, readConf, required, textOf } from './files.ts'
+import { codeOf, readNamed, textOf } from './files.ts'
 import { readVersion, targetOf } from './version.ts'
 import { type CoturnWorld, machine } from './world.ts'
 
@@ -41,7 +41,7 @@ export async function explainCommand(
     )
   }
   const { version } = await targetOf(flags['coturnVersion'], '--coturn-version', world)
-  const text = named === undefined ? '' : readConf(resolve(io.cwd, named), named).text
+  const text = named === undefined ? '' : readNamed(named, io.cwd).text
   await io.out(explained(explainConf(text, version, command)))
   return exitCodes.ok
 }
@@ -65,14 +65,13 @@ export async function migrateCommand(
   io: CliIo,
   world: CoturnWorld = machine(),
 ): Promise<ExitCode> {
-  const file = required(named, 'name the turnserver.conf')
+  const conf = readNamed(named, io.cwd)
   const wanted = textOf(flags['to'])
   if (wanted === undefined) throw usage('--to is missing', 'write --to 4.17.2')
   const { version: from } = await targetOf(flags['from'], '--from', world)
   const to = readVersion(wanted, '--to')
-  const conf = readConf(resolve(io.cwd, file), file)
   const { text, changes } = migrate(conf.text, from, to)
-  if (flags['write'] === true) write(resolve(io.cwd, file), conf.encode(text), file)
+  if (flags['write'] === true) write(conf.path, conf.encode(text), conf.file)
   else await io.out(text)
   for (const { kind, line, what, why } of changes)
     say(
@@ -101,10 +100,9 @@ export async function convertCommand(
   io: CliIo,
   world: CoturnWorld = machine(),
 ): Promise<ExitCode> {
-  const file = required(named, 'name the turnserver.conf')
+  const conf = readNamed(named, io.cwd)
   if (flags['to'] === undefined) throw usage('--to is missing', 'write --to eturnal or --to natcheck')
   const target = readWord(flags['to'], '--to', targets)
-  const conf = readConf(resolve(io.cwd, file), file)
   const { version } = await targetOf(flags['coturnVersion'], '--coturn-version', world)
   const { text, lost, secrets } = convert(new Conf(parseConf(conf.text), version), target)
   await io.out(text)

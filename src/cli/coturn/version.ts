@@ -1,4 +1,5 @@
 /** Which coturn it is about. */
+import { NatcheckError } from '../../core/index.ts'
 import { type CoturnVersion, newestKnown, oldestKnown, parseVersion } from '../../coturn/version.ts'
 import { usage } from '../io.ts'
 import { textOf } from './files.ts'
@@ -18,6 +19,13 @@ export async function targetOf(flag: unknown, name: string, world: CoturnWorld):
   if (!installed)
     throw usage('no turnserver is installed that could say its version', `give ${name}, such as ${name} 4.6.1`)
   return { version: readVersion(installed.version, 'the installed coturn'), lacks: installed.lacks }
+}
+
+/** The one that will run. Throws UNSUPPORTED where none is installed. */
+export async function installedTarget(world: CoturnWorld): Promise<Target> {
+  const installed = await world.installed()
+  if (installed) return { version: readVersion(installed.version, 'the installed coturn'), lacks: installed.lacks }
+  throw new NatcheckError('UNSUPPORTED', 'turnserver is not installed', { fix: 'apt-get install coturn' })
 }
 
 /** Throws USAGE. */

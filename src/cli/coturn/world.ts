@@ -6,7 +6,8 @@ import { resolve } from 'node:path'
 import { isatty } from 'node:tty'
 import { promisify } from 'node:util'
 import { type IpAddress, type WallTime, wallTime } from '../../core/index.ts'
-import { nodeNetwork } from '../../transport/index.ts'
+import type { RelayPorts } from '../../relay/relay.ts'
+import { nodeNetwork, nodeProcesses, systemClock, systemRandom } from '../../transport/index.ts'
 import type { ObservedCertificate, ObservedFile } from '../../coturn/lint/observations.ts'
 import { codeOf } from './files.ts'
 
@@ -19,6 +20,8 @@ export interface InstalledCoturn {
 export interface CoturnWorld {
   /** Whether somebody can answer questions. */
   readonly interactive: boolean
+  /** What a turnserver is started and asked with. */
+  ports(): RelayPorts
   now(): WallTime
   random(bytes: number): Uint8Array
   /** The turnserver of this machine; undefined where there is none, or it does not say. */
@@ -37,6 +40,7 @@ export interface CoturnWorld {
 export function machine(): CoturnWorld {
   return {
     interactive: isatty(0) && isatty(2),
+    ports: () => ({ network: nodeNetwork(), clock: systemClock, random: systemRandom, processes: nodeProcesses() }),
     now: () => wallTime(Date.now()),
     random: (bytes) => randomBytes(bytes),
     installed,

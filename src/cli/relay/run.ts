@@ -2,8 +2,9 @@
 import { formatAddress } from '../../core/index.ts'
 import type { Relay } from '../../relay/relay.ts'
 import type { ReloadableOptions } from '../../relay/options.ts'
-import { type CliIo, describeError, type ExitCode, errorLine, exitCodes, usage } from '../io.ts'
+import { type CliIo, describeError, type ExitCode, errorLine, usage } from '../io.ts'
 import { announcement, relayDocument } from './announce.ts'
+import { Ending } from './ending.ts'
 import { type RelayLog, relayLog } from './log.ts'
 import { readRelaySettings, type RelaySettings } from './settings.ts'
 import { machine, type RelayWorld } from './world.ts'
@@ -43,36 +44,6 @@ export async function relayCommand(flags: Flags, io: CliIo, world: RelayWorld = 
     // Signals are heard to the end: one that killed us now would leave an engine's files behind.
     await relay.close()
     ending.stop()
-  }
-}
-
-/** SIGTERM or SIGINT: drain. A second one: end now. */
-class Ending {
-  readonly #stops: readonly (() => void)[]
-  #signals = 0
-  #first: () => void = () => {}
-  #second: () => void = () => {}
-  #failed: () => void = () => {}
-  readonly #signalled: Promise<void> = new Promise((resolve) => (this.#first = resolve))
-  readonly #again: Promise<ExitCode> = new Promise((resolve) => (this.#second = () => resolve(exitCodes.interrupted)))
-  readonly #broken: Promise<ExitCode> = new Promise((resolve) => (this.#failed = () => resolve(exitCodes.unmeasured)))
-
-  constructor(io: CliIo) {
-    const signal = (): void => (++this.#signals === 1 ? this.#first() : this.#second())
-    this.#stops = [io.onSignal('SIGTERM', signal), io.onSignal('SIGINT', signal)]
-  }
-
-  failed(): void {
-    this.#failed()
-  }
-
-  stop(): void {
-    for (const stop of this.#stops) stop()
-  }
-
-  async wait(drain: () => Promise<void>): Promise<ExitCode> {
-    const drained = this.#signalled.then(drain).then((): ExitCode => exitCodes.ok)
-    return await Promise.race([drained, this.#again, this.#broken])
   }
 }
 

@@ -1,7 +1,7 @@
 /** A turnserver.conf from a plan: every line with its reason, none that its release does not know. */
 import { isKnownIn } from '../options/spec.ts'
 import { findOption } from '../options/table.ts'
-import { formatRange } from '../ranges.ts'
+import { bytewise, formatRange } from '../ranges.ts'
 import { type Danger, specialRanges } from '../special.ts'
 import { isBefore, isSince, securityFloor } from '../version.ts'
 import type { CoturnPlan } from './plan.ts'
@@ -103,10 +103,11 @@ const reasons: Readonly<Record<Danger, string>> = {
   private: 'Private networks, and those between carriers and their customers.',
   embedded: 'IPv6 addresses that carry IPv4 ones past the ranges above.',
   reserved: 'Addresses that belong to nobody on the internet.',
+  seldom: 'The same, and rarer still: services of a cloud under a public number, forms that nobody uses any more.',
 }
 
 function peers({ profile, version }: CoturnPlan): Entry[] {
-  const dangers: readonly Danger[] = ['this-host', 'metadata', 'private', 'embedded', 'reserved']
+  const dangers: readonly Danger[] = ['this-host', 'metadata', 'private', 'embedded', 'reserved', 'seldom']
   const ranges = specialRanges(version)
   const entries = dangers.map((danger) => {
     if (danger === 'private' && profile !== 'public')
@@ -115,7 +116,10 @@ function peers({ profile, version }: CoturnPlan): Entry[] {
         comment(['natcheck-disable deny-private: an internal relay reaches private peers.']),
       )
     const lines = ranges.filter((range) => range.danger === danger)
-    return note(reasons[danger], ...lines.map(({ range }) => option('denied-peer-ip', formatRange(range))))
+    return note(
+      reasons[danger],
+      ...lines.flatMap(({ range }) => bytewise(range).map((each) => option('denied-peer-ip', formatRange(each)))),
+    )
   })
   return [
     note('coturn knows no CIDR here: each range is FIRST-LAST. allowed-peer-ip would beat all of them.'),

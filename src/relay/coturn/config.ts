@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { formatAddress, familyOf, type IpAddress, NatcheckError, type TransportAddress } from '../../core/index.ts'
 import { defaultLifetimes, defaultPorts, type RelayAddress } from '../../proto/turn-server/index.ts'
 import { longTermKey } from '../../wire/index.ts'
+import { settingLine } from '../../coturn/parse.ts'
+import { type CoturnVersion, isBefore, isSince } from '../../coturn/version.ts'
 import type { Discovery } from '../discovery.ts'
 import type { RelayOptions } from '../options.ts'
-import { allowedRanges, deniedRanges, formatRange, reachesLoopback } from './peers.ts'
-import { atLeast, type CoturnVersion } from './version.ts'
+import { allowedRanges, deniedRanges, peerRanges, reachesLoopback } from './peers.ts'
 
 export interface CoturnSettings {
   readonly options: RelayOptions
@@ -60,19 +61,17 @@ export function renderConfig(settings: CoturnSettings, version: CoturnVersion): 
   return lines.flatMap(formatLine).join('')
 }
 
+/** Throws USAGE for what coturn would not read as it was meant. */
 function formatLine(line: Line): string[] {
-  if (typeof line === 'string') return [`${line}\n`]
-  const [key, value] = line
-  return value === undefined ? [] : [`${key}=${sayable(String(value), key)}\n`]
-}
-
-/** coturn cuts lines at 1024 bytes, and strips blanks around a value and quotes before it. */
-function sayable(value: string, key: string): string {
-  const fits = Buffer.byteLength(key) + Buffer.byteLength(value) < 1000
-  if (fits && value !== '' && !/[\p{Cc}]|^[\s"]|\s$/u.test(value)) return value
+  const [name, value] = typeof line === 'string' ? [line] : line
+  if (typeof line !== 'string' && value === undefined) return []
+  const text = value === undefined ? '' : String(value)
+  const isPlain = (value === undefined || text !== '') && !/[\p{Cc}]|^"/u.test(text)
+  const written = isPlain ? settingLine({ name, value: text }) : undefined
+  if (written !== undefined) return [`${written}\n`]
   throw new NatcheckError(
     'USAGE',
-    `coturn's configuration can't hold this ${key}: it is too long, or has odd characters`,
+    `coturn's configuration can't hold this ${name}: it is too long, or has odd characters`,
     {
       fix: 'use at most 900 printable characters, no blank at either end and no quote in front',
     },
@@ -108,7 +107,7 @@ function listenerLines({ plain, tls, discovery }: CoturnSettings, version: Cotur
     ...(main ? [] : ['no-udp', 'no-tcp']),
     ...(tlsPort === undefined ? ['no-tls'] : [['tls-listening-port', tlsPort] as const]),
     // From 4.17 on it is off, and saying so is reported to crash 4.17.2.
-    ...(atLeast(version, 4, 17) ? [] : ['no-dtls']),
+    ...(isSince(version, '4.17') ? [] : ['no-dtls']),
   ]
 }
 
@@ -128,13 +127,13 @@ function relayLines({ options, relays, files, tls }: CoturnSettings, version: Co
           ['pkey', files.key],
         ] as const)
       : []),
-    ...(tls.length > 0 && !atLeast(version, 4, 7) ? ['no-tlsv1', 'no-tlsv1_1'] : []),
+    ...(tls.length > 0 && isBefore(version, '4.7') ? ['no-tlsv1', 'no-tlsv1_1'] : []),
     ...relays.map(({ ip }): Line => ['relay-ip', ip]),
     ...relays.map(({ ip, externalIp }): Line => ['external-ip', externalIp && `${externalIp}/${ip}`]),
     ['min-port', min],
     ['max-port', max],
     'no-tcp-relay',
-    ...(onlyIpv6 && atLeast(version, 4, 6) ? ['allocation-default-address-family=ipv6'] : []),
+    ...(onlyIpv6 && isSince(version, '4.6') ? [['allocation-default-address-family', 'ipv6'] as const] : []),
   ]
 }
 
@@ -182,8 +181,10 @@ function peerLines({ options, inDatabase }: CoturnSettings, version: CoturnVersi
   return [
     'no-multicast-peers',
     ...(reachesLoopback(allowed) ? ['allow-loopback-peers'] : []),
-    ...deniedRanges(version, denyPeers).map((range): Line => ['denied-peer-ip', formatRange(range)]),
-    ...(inDatabase ? [] : allowed.map((range): Line => ['allowed-peer-ip', formatRange(range)])),
+    ...deniedRanges(version, denyPeers)
+      .flatMap(peerRanges)
+      .map((range): Line => ['denied-peer-ip', range]),
+    ...(inDatabase ? [] : allowed.flatMap(peerRanges).map((range): Line => ['allowed-peer-ip', range])),
   ]
 }
 
@@ -202,10 +203,10 @@ function limitLines({ userQuota, totalQuota, maxBps, threads, lifetimes = {} }: 
 
 /** What tells attackers least and keeps answers short. 4.7 turned the defaults of these options round. */
 function protocolLines({ discovery }: CoturnSettings, version: CoturnVersion): Line[] {
-  if (atLeast(version, 4, 7)) {
+  if (isSince(version, '4.7')) {
     return [
       ...(discovery ? ['rfc5780', 'stun-backward-compatibility'] : []),
-      ...(atLeast(version, 4, 14) ? ['unauthorized-ratelimit'] : []),
+      ...(isSince(version, '4.14') ? ['unauthorized-ratelimit'] : []),
     ]
   }
   return [
@@ -220,10 +221,10 @@ function processLines({ files }: CoturnSettings, version: CoturnVersion): Line[]
   return [
     ['userdb', files.database],
     ['pidfile', join(files.directory, 'pid')],
-    'log-file=stdout',
+    ['log-file', 'stdout'],
     'simple-log',
     'verbose',
     // 4.10 turned it off, and calls this an error.
-    ...(atLeast(version, 4, 10) ? [] : ['no-cli']),
+    ...(isSince(version, '4.10') ? [] : ['no-cli']),
   ]
 }

@@ -5,7 +5,7 @@
 import { type Clock, NatcheckError, type Processes } from '../../core/index.ts'
 import type { RelayOptions } from '../options.ts'
 import { defaultRealm, userKey } from './config.ts'
-import { allowedRanges, formatRange, rangeOf } from './peers.ts'
+import { allowedRanges, peerRanges, rangeOf } from './peers.ts'
 import { runProgram } from './program.ts'
 
 /** Seconds until coturn has surely read changed peer ranges and quotas. */
@@ -41,8 +41,10 @@ export function databaseSql(rules: DatabaseRules): string {
     ]),
     ...users.map(({ username, password }) => insert('turnusers_lt', username, userKey(username, password, realm))),
     ...authSecrets.map((secret) => insert('turn_secret', secret)),
-    ...allowedRanges(allowPeers, denyPeers).map((range) => insert('allowed_peer_ip', formatRange(range))),
-    ...denyPeers.map((range) => insert('denied_peer_ip', formatRange(rangeOf(range)))),
+    ...allowedRanges(allowPeers, denyPeers)
+      .flatMap(peerRanges)
+      .map((range) => insert('allowed_peer_ip', range)),
+    ...denyPeers.flatMap((range) => peerRanges(rangeOf(range))).map((range) => insert('denied_peer_ip', range)),
     // As long as one lives, a second is one too many; when none does, the drain is over.
     ...(draining ? [insert('turn_realm_option', 'total-quota', '1')] : []),
     'commit;',

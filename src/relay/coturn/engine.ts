@@ -8,10 +8,10 @@ import {
   type IpAddress,
   NatcheckError,
   type Network,
-  type Processes,
   type ServerCertificate,
   type TransportAddress,
 } from '../../core/index.ts'
+import { drainSince, isSince } from '../../coturn/version.ts'
 import { checkBindable, chooseAll, plainListeners, relayAddresses, relayUrls } from '../addresses.ts'
 import { certificateName, checkServerCertificate } from '../certificate.ts'
 import { checkedCertificate, checkOptions, given } from '../check.ts'
@@ -21,22 +21,12 @@ import type { Relay, RelayCallbacks, RelayListener, RelayPorts } from '../relay.
 import type { RelayStats } from '../stats.ts'
 import { checkName, type CoturnSettings, filesIn, renderConfig } from './config.ts'
 import { writeDatabase } from './database.ts'
+import { findInstallation, type Installation } from './installation.ts'
 import { limitsOf } from './limits.ts'
 import { CoturnLog } from './log.ts'
 import { allowedRanges, reachesLoopback } from './peers.ts'
-import { runProgram } from './program.ts'
 import { untilServing } from './ready.ts'
 import { Supervisor } from './supervisor.ts'
-import { atLeast, type CoturnVersion, parseVersion } from './version.ts'
-
-/** What was found on this machine. */
-interface Installation {
-  readonly processes: Processes
-  readonly turnserver: string
-  readonly version: CoturnVersion
-  /** Undefined: nothing but the certificate can change while it runs. */
-  readonly sqlite: string | undefined
-}
 
 /** As `StartRelay` says; UNSUPPORTED where coturn is not installed or can't do what was asked for. */
 export async function startCoturnRelay(
@@ -112,6 +102,7 @@ class CoturnRelay implements Relay {
     this.#supervisor = new Supervisor({
       clock: ports.clock,
       name: 'turnserver',
+      fix: 'mend what it complains about, or use the engine native',
       start: (onLine, onEnd) =>
         processes.start({ path: turnserver, args: ['-c', settings.files.config] }, { onLine, onEnd }),
       answers: (signal) => untilServing(ports, listeners, signal),
@@ -175,7 +166,7 @@ class CoturnRelay implements Relay {
     const timeout = new Promise<void>((resolve) => void clock.schedule(after(clock.now(), timeoutMs), resolve))
     const none = new Promise<void>((resolve) => (this.#idle = resolve))
     // From 4.6.3 on it refuses new allocations itself, and ends with the last one.
-    if (atLeast(this.#installation.version, 4, 6, 3)) this.#supervisor.signal('SIGUSR1')
+    if (isSince(this.#installation.version, drainSince)) this.#supervisor.signal('SIGUSR1')
     else {
       await this.#writeRules(this.#options)
       if (this.#log.allocations === 0) this.#idle()
@@ -255,19 +246,6 @@ function checkSupported({ datapath = 'auto' }: RelayOptions, { hooks }: RelayCal
       fix: 'leave the datapath out, or use the engine native',
     })
   }
-}
-
-async function findInstallation({ processes, clock }: RelayPorts): Promise<Installation> {
-  const turnserver = processes?.find('turnserver')
-  if (!processes || turnserver === undefined) {
-    throw new NatcheckError('UNSUPPORTED', 'turnserver is not installed', { fix: 'apt-get install coturn' })
-  }
-  const { lines, why } = await runProgram(processes, { path: turnserver, args: ['--version'] }, clock)
-  const version = lines.map(parseVersion).find((each) => each !== undefined)
-  if (version) return { processes, turnserver, version, sqlite: processes.find('sqlite3') }
-  throw new NatcheckError('UNSUPPORTED', `${turnserver} --version tells no version (${why})`, {
-    fix: 'check that it is coturn: apt-get install coturn',
-  })
 }
 
 /**

@@ -1,8 +1,8 @@
 /** What coturn can't do of what was asked for, or of what the native engine does: said at the start. */
+import { type CoturnVersion, drainSince, isBefore, isSince, securityFloor } from '../../coturn/version.ts'
 import { defaultLifetimes } from '../../proto/turn-server/index.ts'
 import type { RelayOptions } from '../options.ts'
 import { databasePeriod } from './database.ts'
-import { atLeast, type CoturnVersion, formatVersion } from './version.ts'
 
 export interface Abilities {
   readonly version: CoturnVersion
@@ -13,10 +13,10 @@ export interface Abilities {
 
 export function limitsOf(options: RelayOptions, { version, live, endWithUs }: Abilities): string[] {
   const { externalIps = [], nonceKey, lifetimes = {}, users = [], stunOnly } = options
-  const drains = atLeast(version, 4, 6, 3)
+  const drains = isSince(version, drainSince)
   const limits: (string | false)[] = [
-    !atLeast(version, 4, 17, 2) &&
-      `turnserver ${formatVersion(version)} is older than 4.17.2, the first without known vulnerabilities; look for the updates of your distribution`,
+    isBefore(version, securityFloor) &&
+      `turnserver ${version} is older than ${securityFloor}, the first without known vulnerabilities; look for the updates of your distribution`,
     ...(stunOnly ? [] : relayLimits(live, drains)),
     !endWithUs && 'without setpriv (util-linux) turnserver outlives natcheck if that is killed by SIGKILL',
     !stunOnly && users.length > 0 && 'users authenticate with SHA-1 and MD5, without RFC 8489 password algorithms',

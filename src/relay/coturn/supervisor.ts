@@ -14,6 +14,8 @@ export interface SupervisorOptions {
   readonly clock: Clock
   /** The program's name, for messages. */
   readonly name: string
+  /** What to do about a child that ends at once. */
+  readonly fix: string
   readonly start: (onLine: (line: string) => void, onEnd: (end: ProcessEnd) => void) => RunningProcess
   /** Resolves when the child serves. Rejects when it does not in time, or when the signal says to stop asking. */
   readonly answers: (signal: AbortSignal) => Promise<void>
@@ -70,7 +72,7 @@ export class Supervisor {
     try {
       const died = running.ended.then(({ why }) => {
         throw new NatcheckError('UNSUPPORTED', `${name} ended at once (${why})${this.#complaint()}`, {
-          fix: 'mend what it complains about, or use the engine native',
+          fix: this.#options.fix,
         })
       })
       await Promise.race([this.#options.answers(asking.signal), died])

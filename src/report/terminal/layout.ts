@@ -51,6 +51,23 @@ export class Page {
     for (const line of rest) this.#lines.push(`${' '.repeat(labelWidth + 6)}${line}`)
   }
 
+  /** `  ✓ label  left  right`: two texts side by side, each wrapped in its own column. */
+  columns(
+    mark: Mark | undefined,
+    label: string,
+    sides: readonly [string, string],
+    labelWidth: number,
+    width: number,
+  ): void {
+    const [labels, left, right] = [wrap(label, labelWidth), ...sides.map((side) => wrap(cut(side, width), width))]
+    const height = Math.max(labels?.length ?? 0, left?.length ?? 0, right?.length ?? 0)
+    for (let at = 0; at < height; at++) {
+      const start = at > 0 || mark === undefined ? ' ' : this.#paint(mark)
+      const name = this.#chalk.dim((labels?.[at] ?? '').padEnd(labelWidth))
+      this.#lines.push(`  ${start} ${name}  ${(left?.[at] ?? '').padEnd(width)}  ${right?.[at] ?? ''}`.trimEnd())
+    }
+  }
+
   /** Plain text behind `prefix`, wrapped under itself. */
   text(prefix: string, text: string, options: { dim?: boolean } = {}): void {
     const style = options.dim === true ? this.#chalk.dim : (line: string) => line
@@ -68,6 +85,9 @@ export class Page {
     return { good: green, warn: yellow, bad: red, open: dim }[mark](glyphs[mark])
   }
 }
+
+/** In a column a word that is too long, such as a path, would push the next one away. */
+const cut = (text: string, width: number): string => text.replace(new RegExp(`\\S{${width}}(?=\\S)`, 'g'), '$& ')
 
 /**
  * Lines of at most `width` characters, broken at spaces; a longer word stands alone and is not cut. Control and format

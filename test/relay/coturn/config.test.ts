@@ -3,12 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { type CoturnSettings, filesIn, renderConfig, userKey } from '../../../src/relay/coturn/config.ts'
 import { databaseSql } from '../../../src/relay/coturn/database.ts'
 import { limitsOf } from '../../../src/relay/coturn/limits.ts'
-import { parseVersion } from '../../../src/relay/coturn/version.ts'
 import type { RelayOptions } from '../../../src/relay/options.ts'
 
-const version = (text: string): NonNullable<ReturnType<typeof parseVersion>> =>
-  parseVersion(text) ?? { major: 0, minor: 0, patch: 0 }
-const old = version('4.6.1')
+const old = '4.6.1'
 const users = [{ username: 'alice', password: 'wonderland' }]
 const main = { ip: '203.0.113.7', port: 3478 }
 
@@ -50,7 +47,7 @@ describe('everything that can be said', () => {
 
   test.each(['4.6.1', '4.9.0', '4.17.2'])('as coturn %s has it', (number) => {
     const golden = readFileSync(new URL(`../../golden/turnserver-${number}.conf`, import.meta.url), 'utf8')
-    expect(renderConfig(settings(options, others), version(number))).toBe(golden)
+    expect(renderConfig(settings(options, others), number)).toBe(golden)
   })
 })
 
@@ -68,7 +65,7 @@ test('with a database neither users nor secrets nor allowed peers stand in it; w
   for (const access of [{ users }, { authSecrets: [secret] }]) {
     const text = lines({ ...access, ...rules }, { inDatabase: true }).join('\n')
     expect(text).not.toMatch(/user=|secret=|allowed-peer-ip/)
-    expect(text).toContain('denied-peer-ip=8.8.8.8-8.8.8.8')
+    expect(text).toContain('denied-peer-ip=8.8.8.8')
     const sql = databaseSql({ ...access, ...rules, draining: false })
     expect(sql).toMatch('users' in access ? /into turnusers_lt .*'alice'/ : /into turn_secret .*'a secret of many/)
     expect(sql).toContain("into allowed_peer_ip values ('natcheck', '10.0.0.0-10.255.255.255')")
@@ -111,7 +108,7 @@ test.each<[string, RelayOptions, Partial<CoturnSettings>]>([
   ],
   ['a line break in a secret', { authSecrets: ['a secret of many bytes\nno-auth'] }, {}],
   ['a quote before a secret', { authSecrets: ['"a secret of many bytes'] }, {}],
-  ['a realm too long for a line', { users, realm: 'x'.repeat(1000) }, {}],
+  ['a realm too long for a line', { users, realm: 'x'.repeat(1100) }, {}],
   ['a colon in a name', { users: [{ username: 'a:b', password: 'c' }] }, {}],
   ['a space in a name', { users: [{ username: 'a b', password: 'c' }] }, {}],
   ['a quote in a name', { users: [{ username: "a'b", password: 'c' }] }, {}],
@@ -127,6 +124,6 @@ test('what an old coturn, one without sqlite3 or without setpriv lacks is said',
     { version: old, live: false, endWithUs: false },
   )
   expect(none.join('\n')).toMatch(/4\.6\.1 is older.*sqlite3.*while draining.*outlives natcheck.*SHA-1.*external/s)
-  const most = limitsOf({ users }, { version: version('4.17.2'), live: true, endWithUs: true }).join('\n')
+  const most = limitsOf({ users }, { version: '4.17.2', live: true, endWithUs: true }).join('\n')
   expect(most).not.toMatch(/older|drain|outlives|for want of/)
 })

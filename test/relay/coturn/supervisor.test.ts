@@ -43,6 +43,7 @@ function scene(options: { answers?: () => Promise<void>; stubborn?: boolean } = 
     supervisor: new Supervisor({
       clock,
       name: 'turnserver',
+      fix: 'mend it',
       start,
       answers: options.answers ?? (() => Promise.resolve()),
       onLine: () => {},

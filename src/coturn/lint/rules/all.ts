@@ -8,6 +8,7 @@ import { containerRules } from './containers.ts'
 import { limitRules } from './limits.ts'
 import { parserRules } from './parser.ts'
 import { peerRules } from './peers.ts'
+import { rangeRules } from './ranges.ts'
 import { secretRules } from './secrets.ts'
 import { tlsRules } from './tls.ts'
 import { valueRules } from './values.ts'
@@ -20,6 +21,7 @@ export const allRules: readonly Rule[] = [
   ...authRules,
   ...secretRules,
   ...peerRules,
+  ...rangeRules,
   ...addressRules,
   ...limitRules,
   ...tlsRules,

@@ -1,11 +1,20 @@
 /** Whom clients may reach through the relay. */
 import { parseIp, scopeOf } from '../../../core/index.ts'
 import type { Conf, Setting } from '../../conf.ts'
-import { covers, formatRange, type IpRange, overlaps, parseCidr, parseRange, rangeOfIp } from '../../ranges.ts'
+import {
+  bytewise,
+  covers,
+  formatRange,
+  type IpRange,
+  overlaps,
+  parseCidr,
+  parseRange,
+  rangeOfIp,
+} from '../../ranges.ts'
 import { type Danger, mappedSince, type SpecialRange, specialRanges } from '../../special.ts'
 import { isSince } from '../../version.ts'
 import type { Problem, Rule } from '../rule.ts'
-import { append, missingFlag, recent, remove, rewrite, sample, unwantedFlag } from '../problems.ts'
+import { append, missingFlag, recent, remove, sample, unwantedFlag } from '../problems.ts'
 
 interface PeerRange {
   readonly at: Setting
@@ -45,7 +54,9 @@ function* undenied(conf: Conf, danger: Danger, isSafe: boolean): Generator<Probl
   if (missing.length === 0) return
   yield {
     message: `no denied-peer-ip for ${missing.map(({ cidr }) => cidr).join(', ')}`,
-    edits: isSafe ? append(...missing.map(({ range }) => `denied-peer-ip=${formatRange(range)}`)) : [],
+    edits: isSafe
+      ? append(...missing.flatMap(({ range }) => bytewise(range).map((each) => `denied-peer-ip=${formatRange(each)}`)))
+      : [],
   }
 }
 
@@ -257,40 +268,6 @@ export const peerRules: readonly Rule[] = [
     check: (conf) => unwantedFlag(conf, 'mobility', 'allocations can move to other clients'),
     bad: sample('mobility\n'),
     good: sample('mobility=no\n'),
-  },
-  {
-    id: 'peer-cidr',
-    severity: 'error',
-    why: 'coturn knows no CIDR here: up to 4.10 it logs “Wrong address format” and starts without the range, from 4.11 on it ends.',
-    fix: 'write FIRST-LAST',
-    reference: 'coturn 4.11.0',
-    *check(conf) {
-      for (const at of [...conf.all('denied-peer-ip'), ...conf.all('allowed-peer-ip')]) {
-        if (!at.value.includes('/')) continue
-        const range = parseCidr(at.value)
-        yield {
-          at,
-          message: `${at.value} is CIDR: the range is not in force`,
-          edits: range ? rewrite(at.line, { name: at.spec.name, value: formatRange(range) }) : [],
-        }
-      }
-    },
-    bad: sample('denied-peer-ip=10.0.0.0/8\n'),
-    good: sample('denied-peer-ip=10.0.0.0-10.255.255.255\n'),
-  },
-  {
-    id: 'peer-range',
-    severity: 'error',
-    why: 'What is no address is looked up in DNS once, at the start; what is not found, or ends before it begins, matches nothing.',
-    fix: 'write IP or FIRST-LAST, both of one family',
-    reference: 'turnserver(1), denied-peer-ip',
-    *check(conf) {
-      for (const at of [...conf.all('denied-peer-ip'), ...conf.all('allowed-peer-ip')])
-        if (!at.value.includes('/') && !parseRange(at.value))
-          yield { at, message: `"${at.value}" is no range of addresses` }
-    },
-    bad: sample('denied-peer-ip=10.255.255.255-10.0.0.0\n'),
-    good: sample('denied-peer-ip=10.0.0.0-10.255.255.255\n'),
   },
   {
     id: 'external-ip-allows-private',
