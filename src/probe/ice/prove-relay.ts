@@ -39,7 +39,8 @@ export async function proveRelay(
   const own = socket ? await proof.withOwnAddress(socket) : undefined
   // The second allocation is on the same machine: it shows nothing of the firewall in front of it, so it is second best.
   const isSilent = own !== undefined && own.bursts.length > 0 && own.bursts.every(({ received }) => received === 0)
-  if (options.signal?.aborted || (own?.bursts.length && !isSilent)) return proof.tell(own)
+  const decided = isSilent ? proof.hasBadAddress : Boolean(own?.bursts.length)
+  if (options.signal?.aborted || decided) return proof.tell(own)
   const second = await proof.withSecondAllocation()
   if (!isSilent) return proof.tell(second, own)
   // Silence both ways may be our own network's, which lets UDP out to few ports: then the relay works for others.
@@ -168,6 +169,11 @@ class RelayProof {
     }
   }
 
+  /** Nobody can reach such a relayed address, and that has been told. */
+  get hasBadAddress(): boolean {
+    return this.#relay.target.attempt.causes.some(({ code }) => code.startsWith('relay-address-'))
+  }
+
   /** The relay carries data, and none between it and us. */
   noteUnreached(): void {
     this.#recorder.fail(this.#relay.target.attempt, cause('no-data', 'data', { between: 'allocations' }, 'warning'))
@@ -189,8 +195,7 @@ class RelayProof {
       bursts.filter((burst) => burst.direction === direction).reduce((sum, { received }) => sum + received, 0)
     const fail = (code: CauseCode, facts?: Cause['facts']): void =>
       this.#recorder.fail(this.#relay.target.attempt, cause(code, 'data', facts))
-    // Nobody can reach such an address, and that has been told.
-    if (this.#relay.target.attempt.causes.some(({ code }) => code.startsWith('relay-address-'))) return
+    if (this.hasBadAddress) return
     // Send/Data works, then; a channel that could not be bound has told its own cause.
     if (count('round-trip') > 0) {
       if (bursts.some(({ via }) => via === 'channel-data')) fail('no-data', { via: 'ChannelData' })
