@@ -239,6 +239,7 @@ describe('init', () => {
       /8\.8\.8\.8\/PRIVATE|which address/,
     ],
     [{ domain: 'a.org', coturnVersion: '4.17.0' }, /TTL of 1/],
+    [{ domain: '8.8.8.8' }, /no lasting realm/],
     [{ domain: 'a.org', redis: 'localhost' }, /no redis: URL/],
     [{ domain: 'a.org', metrics: '127.0.0.1' }, /serves metrics on every address/],
     [{ domain: 'a.org', metrics: '8.8.8.8', coturnVersion: '4.17.2' }, /everybody may reach/],

@@ -29,6 +29,8 @@ export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWor
   if (isSince(version, '4.17.0') && isBefore(version, '4.17.2'))
     throw usage(`coturn ${version} answers UDP with a TTL of 1`, 'take 4.17.2 or newer')
   const profile = readWord(flags['profile'] ?? 'public', '--profile', ['public', 'internal', 'lab'] satisfies Profile[])
+  if (flags['realm'] === undefined && parseIp(domain) !== undefined)
+    throw usage(`--domain is ${domain}: an address makes no lasting realm`, 'add --realm example.org')
   const realm = readRealm(textOf(flags['realm']) ?? domain)
   const relayIps = list(flags['relayIp']).map((text) => readIp(text, '--relay-ip'))
   const externalIps =
