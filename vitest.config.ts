@@ -9,7 +9,9 @@ import { defineConfig } from 'vitest/config'
  *   interop  real peers, such as coturn, and the command as a process of its own
  *
  * One tier starts when the one before it is done (groupOrder): the sweeps use every core, which is fine in virtual
- * time, but would make the packets of the kernel tier late. Kernel and interop run one file at a time for that reason.
+ * time, but would make the packets of the kernel tier late. Kernel and interop run one file at a time for that reason, and
+ * a test of theirs that fails is run once more: real time on a busy machine stretches beyond what any test can foresee.
+ * The reporter names each test that needed it.
  */
 export default defineConfig({
   test: {
@@ -40,6 +42,7 @@ export default defineConfig({
         test: {
           name: 'kernel',
           include: ['test/**/*.kernel.test.ts'],
+          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
@@ -50,6 +53,7 @@ export default defineConfig({
         test: {
           name: 'interop',
           include: ['test/**/*.interop.test.ts'],
+          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -60,6 +60,16 @@ describe('the summary at the end of a run', () => {
     expect(status).toBe(1)
   })
 
+  test('names what passed only when it was run again', () => {
+    const flaky = `let runs = 0; test('moody', { retry: 1 }, () => { if (++runs < 2) throw new Error('not now') })`
+    const { status, lines } = run(directory, { 'a.test.ts': flaky })
+    expect(lines).toEqual([
+      'flaky: passed only when it was run again: a.test.ts > moody',
+      '1 passed, 0 failed, 0 skipped',
+    ])
+    expect(status).toBe(0)
+  })
+
   test('passes with CI=true when everything ran', () => {
     const { status, lines } = run(directory, { 'a.test.ts': `test('one', () => {})` }, { ci: true })
     expect(lines.at(-1)).toBe('1 passed, 0 failed, 0 skipped')

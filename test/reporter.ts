@@ -1,5 +1,6 @@
 /**
- * Runs beside vitest's default reporter and says last what did not run and why, then one line for machines:
+ * Runs beside vitest's default reporter and says last which tests passed only when they were run again, what did not run
+ * and why, then one line for machines:
  * `N passed, N failed, N skipped`. With CI=true a skipped test fails the run: there, a missing tool is a fault.
  */
 import type { Reporter, SerializedError, TestCase, TestModule, TestSuite, Vitest } from 'vitest/node'
@@ -7,6 +8,8 @@ import type { Reporter, SerializedError, TestCase, TestModule, TestSuite, Vitest
 interface Tally {
   passed: number
   failed: number
+  /** Names of tests that failed first and passed when they were run again. */
+  readonly flaky: string[]
   /** Names of skipped tests by the reason they were skipped for. */
   readonly skipped: Map<string, string[]>
 }
@@ -22,7 +25,7 @@ export function summarize(
   unhandled: number,
   options: { ci: boolean; filtered: boolean },
 ): Summary {
-  const tally: Tally = { passed: 0, failed: unhandled, skipped: new Map() }
+  const tally: Tally = { passed: 0, failed: unhandled, flaky: [], skipped: new Map() }
   for (const module of modules) {
     // A file that does not load, or a beforeAll that throws, has no failed test of its own, yet must count.
     if (module.errors().length > 0) tally.failed++
@@ -31,7 +34,7 @@ export function summarize(
   }
   const skipped = [...tally.skipped.values()].reduce((sum, names) => sum + names.length, 0)
   const skippedInCi = options.ci && skipped > 0
-  const lines: string[] = []
+  const lines = tally.flaky.map((name) => `flaky: passed only when it was run again: ${name}`)
   for (const [reason, names] of tally.skipped) {
     lines.push(`skipped: ${names.length} ${names.length === 1 ? 'test' : 'tests'}: ${reason}`)
     for (const name of names) lines.push(`  ${name}`)
@@ -43,11 +46,12 @@ export function summarize(
 
 function count(tally: Tally, test: TestCase, filtered: boolean): void {
   const result = test.result()
+  const name = `${test.module.relativeModuleId} > ${test.fullName}`
+  if (test.diagnostic()?.flaky === true) tally.flaky.push(name)
   if (result.state === 'passed') tally.passed++
   else if (result.state === 'failed') tally.failed++
   else if (!filtered) {
     const reason = skipReason(test, result.state === 'skipped' ? result.note : undefined)
-    const name = `${test.module.relativeModuleId} > ${test.fullName}`
     tally.skipped.set(reason, [...(tally.skipped.get(reason) ?? []), name])
   }
 }

@@ -50,7 +50,7 @@ const withReason = (code: string, reason: string): string => `${code} ${reason}`
 function blockedHow(fact: (name: string) => string): string {
   if (fact('reason') === 'local-firewall') return " by this machine's own firewall"
   if (fact('reason') === 'admin-prohibited') return ': a firewall on the way says so (ICMP)'
-  return ` on the way: nothing comes back${fact('worksOver') && `, while ${fact('worksOver')} gets through`}`
+  return ` on the way, or shut at the server: nothing comes back${fact('worksOver') && `, while ${fact('worksOver')} gets through`}`
 }
 
 const certificateFix = 'renew the certificate on the server, chain included, and reload it'
@@ -73,11 +73,11 @@ const words: Readonly<Record<CauseCode, Words>> = {
     fix:
       fact('reason') === 'local-firewall'
         ? `allow ${port} in this machine's own firewall`
-        : `open ${port} outbound, or offer the server on a port that passes, such as TLS on TCP 443`,
+        : `open ${port} outbound here and inbound at the server, or offer it on a port that passes, such as TLS on TCP 443`,
   }),
   refused: (_, { port }) => ({
-    message: `nothing listens on ${port}: the host refuses it`,
-    fix: 'start the server, or mend the port in the URL',
+    message: `${port} is refused: nothing listens there, or a firewall says so`,
+    fix: 'start the server, mend the port in the URL, or look for a firewall on the way that rejects',
   }),
   'connect-timeout': (_, { port }) => ({
     message: `no connection to ${port}: the attempt is not answered`,
@@ -91,6 +91,16 @@ const words: Readonly<Record<CauseCode, Words>> = {
     message: `what answers on ${port} does not speak TLS`,
     fix: 'use turn: with ?transport=tcp for this port, or turn TLS on in the server (certificate and key)',
   }),
+  'tls-failed': (fact, { port }) =>
+    fact('problem') === 'timeout'
+      ? {
+          message: `${port} takes the connection and leaves the TLS handshake unanswered`,
+          fix: 'use turn: with ?transport=tcp if this port is without TLS; else look for a firewall that keeps TLS out',
+        }
+      : {
+          message: `the TLS handshake on ${port} fails`,
+          fix: 'check that the server offers TLS 1.2 or later, usual ciphers, and asks for no client certificate',
+        },
   'certificate-expired': (fact) => ({
     message: `its certificate expired ${fact('date')}`,
     fix: certificateFix,
@@ -108,7 +118,7 @@ const words: Readonly<Record<CauseCode, Words>> = {
     fix: "install one from a public authority (Let's Encrypt, for instance)",
   }),
   'certificate-untrusted': (fact) => ({
-    message: `its certificate is not trusted${fact('issuer') && `: issued by ${fact('issuer')}`}${fact('problem') === 'handshake' ? ': the handshake failed' : ''}`,
+    message: `its certificate is not trusted${fact('issuer') && `: issued by ${fact('issuer')}`}`,
     fix: 'send the whole chain (fullchain.pem), issued by an authority that clients know, or trust yours by --ca',
   }),
   'not-stun': (_, { port }) => ({
@@ -195,13 +205,19 @@ const words: Readonly<Record<CauseCode, Words>> = {
     message: 'data comes in through the relay, and none goes out',
     fix: 'let the server send UDP from its relay ports, and check the route from there',
   }),
-  'no-data': (fact) => ({
-    message: fact('via')
-      ? `data crosses it by Send indications, and not by ${fact('via')}`
-      : 'the allocation works, and no data crosses it',
-    fix: fact('via')
-      ? "look in the server's log, and for a firewall that knows STUN and nothing else on this port"
-      : "open the relay's port range (UDP 49152-65535) both ways in the server's firewall, and check external-ip; if your own network lets UDP out to few ports only, check from another",
-  }),
+  'no-data': (fact) => {
+    if (fact('via')) {
+      return {
+        message: `data crosses it by Send indications, and not by ${fact('via')}`,
+        fix: "look in the server's log, and for a firewall that knows STUN and nothing else on this port",
+      }
+    }
+    return {
+      message: fact('between')
+        ? 'it relays between two allocations, but nothing passes between its relay ports and this network'
+        : 'the allocation works, and no data crosses it',
+      fix: "open the relay's port range (UDP 49152-65535) both ways in the server's firewall, and check external-ip; if your own network lets UDP out to few ports only, check from another",
+    }
+  },
   cancelled: () => ({ message: 'the check ended before it did', fix: 'give it more time with --timeout' }),
 }

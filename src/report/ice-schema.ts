@@ -57,6 +57,7 @@ const causeCode = Type.Enum([
   'connect-timeout',
   'closed',
   'not-tls',
+  'tls-failed',
   'certificate-expired',
   'certificate-not-yet-valid',
   'certificate-wrong-name',

@@ -23,7 +23,11 @@ const peerRules =
   'deny loopback, private, link-local and metadata ranges as peers (coturn: denied-peer-ip=10.0.0.0-10.255.255.255 and so on; no allow-loopback-peers)'
 
 export const turnCheckRules: Readonly<Record<TurnCheckId, Rule>> = {
-  certificate: security('certificate', 'error', 'renew the certificate on the server, chain included, and reload it'),
+  certificate: security(
+    'certificate',
+    'error',
+    'install one for the name that clients use, by a public authority, chain included, and reload the server',
+  ),
   authentication: security(
     'asks for credentials',
     'error',

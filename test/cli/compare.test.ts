@@ -5,14 +5,35 @@ import { Check, Errors } from 'typebox/value'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/program.ts'
 import { compareReportSchema } from '../../src/report/compare/schema.ts'
-import type { CompareReport, NatReport } from '../../src/report/index.ts'
+import {
+  buildCheckup,
+  buildIceReport,
+  type CheckupReport,
+  type CompareReport,
+  type NatReport,
+} from '../../src/report/index.ts'
+import type { IceObservations } from '../../src/probe/ice/index.ts'
+import type { FamilyObservations } from '../../src/probe/nat/index.ts'
+import { failing, observed, startedAt } from '../report/ice-observed.ts'
 import { blocked, natObservations, noIpv6, reportOf, silent } from '../report/observed.ts'
 import { FakeIo } from './fake.ts'
 
 const filtering = 'address-and-port-dependent'
+const symmetric = natObservations({ mapping: filtering, filtering, publicIps: ['203.0.113.3'] })
+const checkup = (nat: FamilyObservations, observations: IceObservations): CheckupReport =>
+  buildCheckup(reportOf(nat, noIpv6()), buildIceReport({ startedAt, observations }), [], {
+    serversFrom: 'configured',
+    durationMs: 900,
+    expect: [],
+    failOn: [],
+  })
+const deadRelay = observed({ attempts: [failing({ code: 'no-answer' })], candidates: [], reachability: [] })
 const reports: Record<string, NatReport | object> = {
+  relayed: checkup(symmetric, observed()),
+  unrelayed: checkup(symmetric, deadRelay),
+  newer: { ...checkup(symmetric, observed()), schemaVersion: 2 },
   home: reportOf(natObservations({ mapping: 'endpoint-independent', filtering }), noIpv6()),
-  office: reportOf(natObservations({ mapping: filtering, filtering, publicIps: ['203.0.113.3'] }), noIpv6()),
+  office: reportOf(symmetric, noIpv6()),
   flat: reportOf(natObservations({ mapping: 'endpoint-independent', filtering, publicIps: ['203.0.113.4'] })),
   hotel: reportOf(blocked(), noIpv6()),
   nowhere: reportOf(silent()),
@@ -41,6 +62,8 @@ describe('on a terminal', () => {
     ['none', 1, ['home.json', 'office.json', '--no-relay']],
     ['blocked', 0, ['hotel.json', 'flat.json']],
     ['unknown', 3, ['nowhere.json', 'flat.json']],
+    ['tested-relay', 0, ['home.json', 'relayed.json']],
+    ['dead-relay', 3, ['home.json', 'unrelayed.json']],
   ])('%s: exit %i', async (name, expected, args) => {
     const { code, io } = await run(...args)
     expect({ code, stderr: io.stderr }).toEqual({ code: expected, stderr: '' })
@@ -95,6 +118,7 @@ describe('--json', () => {
 describe('bad files: one clear line, exit 2', () => {
   test.each([
     ['later.json', /later\.json is not a report of schema version 1 \(it says 2\) — /],
+    ['newer.json', /newer\.json is not a report of schema version 1 \(it says 2\) — /],
     ['relay.json', /relay\.json does not keep to the schema: /],
     ['torn.json', /torn\.json is not JSON — /],
     ['missing.json', /missing\.json can't be read — /],

@@ -101,6 +101,11 @@ describe('settings', () => {
       JSON.stringify({ iceServers: list, iceTransportPolicy: 'relay' }),
       `const iceServers = [{ urls: ['turn:turn.example.org', 'stun:turn.example.org'], username: 'alice', credential: '${password}' }];`,
       `iceServers: [{ urls: ['turn:turn.example.org', 'stun:turn.example.org'], username: 'alice', credential: '${password}', }],`,
+      `"iceServers": ${JSON.stringify(list)},`,
+      `const iceServers: RTCIceServer[] = ${JSON.stringify(list)} as const; // ours`,
+      `export default { iceServers: ${JSON.stringify(list)} } satisfies RTCConfiguration`,
+      `const pc = new RTCPeerConnection({\n  iceServers: ${JSON.stringify(list)}, // ours\n})`,
+      `[{ urls: [\`turn:turn.example.org\`, \`stun:turn.example.org\`], username: \`alice\`, credential: \`${password}\` }]`,
     ]
     for (const text of pasted) {
       const expected = [{ uri: 'turn:turn.example.org', ...alice }, { uri: 'stun:turn.example.org' }]
@@ -140,7 +145,13 @@ describe('settings', () => {
   test.each<[string, Record<string, unknown>, string, RegExp]>([
     ['no list', {}, '"x"', /^stdin: iceServers is no list/],
     ['no JSON', {}, '[{', /^stdin is not JSON/],
-    ['a key misspelt', {}, '[{"url5": "stun:h"}]', /iceServers\[0\]\.url5 is no key/],
+    [
+      'a name for a value',
+      {},
+      `const s = [\n  {urls: "turn:h", username: user, credential: "${password}"}]`,
+      /^stdin is not JSON \(line 2, column 30\)/,
+    ],
+    ['a key misspelt', {}, '[{"url5": "stun:h"}]', /iceServers\[0\]\.urls is missing; url5 is no key/],
     ['a URL with slashes', {}, '[{"urls": ["stun:h", "stun://h"]}]', /iceServers\[0\]\.urls\[1\]:.*stun:\/\/h/],
     ['a URL that is a number', {}, '[{"urls": "stun:h"}, {"urls": 5}]', /iceServers\[1\]\.urls is no text/],
     ['no credential', {}, `[{"urls": "turn:h", "username": "alice"}]`, /iceServers\[0\]\.credential is missing/],

@@ -21,7 +21,8 @@ export async function compareCommand(
 }
 
 async function read(file: string, io: CliIo): Promise<ComparedReport> {
-  const { startedAt, observations, redacted } = await readSavedReport(resolve(io.cwd, file))
+  const { nat, ice } = await readSavedReport(resolve(io.cwd, file))
+  const { startedAt, observations, redacted } = nat
   const families = observations.map((family) => ({ observations: family, finding: analyseFamily(family) }))
-  return { file, startedAt, network: peerNetwork(families, redacted) }
+  return { file, startedAt, network: peerNetwork(families, redacted, ice) }
 }

@@ -112,21 +112,34 @@ function readFile(full: string, path: string, where: string): string {
   }
 }
 
-/** JSON, or what stands in JavaScript, with or without the name that it is assigned to. */
+/** JSON, or the literal that stands in a script. */
 async function parse(text: string, path: string): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown
   } catch {
     const { default: JSON5 } = await import('json5')
-    const literal = text.replace(/^\s*(?:(?:const|let|var)\s+)?\w+\s*[=:]\s*(?=[[{])/, '').replace(/[;,\s]+$/, '')
     try {
-      return JSON5.parse(literal)
-    } catch {
-      throw new NatcheckError('BAD_FILE', `${path} is not JSON`, {
-        fix: 'paste iceServers as it stands: [{"urls": "turn:…", "username": "…", "credential": "…"}]',
+      return JSON5.parse(literalIn(text))
+    } catch (error) {
+      throw new NatcheckError('BAD_FILE', `${path} is not JSON${placeOf(error)}`, {
+        fix: 'paste iceServers with its values, not names of them: [{"urls": "turn:…", "username": "…", "credential": "…"}]',
       })
     }
   }
+}
+
+/** What is assigned, passed or exported, without what stands around it; blanks keep every place in the text. */
+function literalIn(text: string): string {
+  const [lead = ''] = /^\s*[^[{\s][^]*?(?:[=:(]|\bdefault\b)\s*(?=[[{])/.exec(text) ?? []
+  const end = Math.max(text.lastIndexOf(']'), text.lastIndexOf('}')) + 1
+  const literal = text.slice(lead.length, Math.max(end, lead.length))
+  return lead.replace(/\S/g, ' ') + literal.replace(/`([^`$"\\\n]*)`/g, '"$1"')
+}
+
+/** The message of the parser may quote the text, and so a password. */
+function placeOf(error: unknown): string {
+  if (!(error instanceof Error && 'lineNumber' in error && 'columnNumber' in error)) return ''
+  return ` (line ${String(error.lineNumber)}, column ${String(error.columnNumber)})`
 }
 
 function distinct(servers: readonly IceServer[]): readonly IceServer[] {

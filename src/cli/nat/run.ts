@@ -22,7 +22,7 @@ export async function natCommand(flags: Record<string, unknown>, io: CliIo, worl
   for (const { host } of settings.servers) redactor?.hide(host)
   const record =
     typeof flags['from'] === 'string'
-      ? await readSavedReport(resolve(io.cwd, flags['from']))
+      ? (await readSavedReport(resolve(io.cwd, flags['from']))).nat
       : await measure(settings, io, flags['jsonl'] === true, redactor, world)
   const report = concludeNat(record, settings.failOn, redactor)
   const unsaved = typeof flags['save'] === 'string' ? saveReport(report, resolve(io.cwd, flags['save'])) : null

@@ -1,11 +1,18 @@
 /** Reads what `--save` wrote. */
 import { readFileSync } from 'node:fs'
 import { NatcheckError } from '../../core/index.ts'
-import type { NatReport } from '../../report/index.ts'
+import type { CheckupReport, IceReport, NatReport } from '../../report/index.ts'
 import type { RunRecord } from './conclude.ts'
 
+/** What one file holds. */
+export interface SavedRun {
+  readonly nat: RunRecord
+  /** What a check-up found beside it; null: the file is of the NAT alone. */
+  readonly ice: IceReport | null
+}
+
 /** The raw results in a saved report; its conclusions are drawn anew. Throws BAD_FILE. */
-export async function readSavedReport(path: string): Promise<RunRecord> {
+export async function readSavedReport(path: string): Promise<SavedRun> {
   const bad = (what: string, cause?: unknown): NatcheckError =>
     new NatcheckError('BAD_FILE', `${path} ${what}`, {
       cause,
@@ -17,22 +24,26 @@ export async function readSavedReport(path: string): Promise<RunRecord> {
   } catch (cause) {
     throw bad(cause instanceof SyntaxError ? 'is not JSON' : "can't be read", cause)
   }
-  // A check-up holds one.
-  if (typeof value === 'object' && value !== null && 'command' in value && value.command === 'checkup') {
-    value = 'nat' in value ? value.nat : undefined
-  }
   const version =
     typeof value === 'object' && value !== null && 'schemaVersion' in value ? value.schemaVersion : undefined
   if (version !== 1) throw bad(`is not a report of schema version 1 (it says ${JSON.stringify(version) ?? 'nothing'})`)
-  const [{ natReportSchema }, { Check, Errors }] = await Promise.all([
-    import('../../report/schema.ts'),
+  const isCheckup = typeof value === 'object' && value !== null && 'command' in value && value.command === 'checkup'
+  const [schema, { Check, Errors }] = await Promise.all([
+    isCheckup
+      ? import('../../report/checkup-schema.ts').then(({ checkupReportSchema }) => checkupReportSchema)
+      : import('../../report/schema.ts').then(({ natReportSchema }) => natReportSchema),
     import('typebox/value'),
   ])
-  if (!Check(natReportSchema, value)) {
-    const first = Errors(natReportSchema, value)[0]
+  if (!Check(schema, value)) {
+    const first = Errors(schema, value)[0]
     throw bad(`does not keep to the schema: ${first?.instancePath || 'the document'} ${first?.message ?? 'is wrong'}`)
   }
-  const { startedAt, observations, selfTest, error, redacted } = value as NatReport
+  if (!isCheckup) return { nat: recordOf(value as NatReport), ice: null }
+  const { nat, ice } = value as CheckupReport
+  return { nat: recordOf(nat), ice }
+}
+
+function recordOf({ startedAt, observations, selfTest, error, redacted }: NatReport): RunRecord {
   return {
     startedAt,
     observations,

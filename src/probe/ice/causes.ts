@@ -14,6 +14,7 @@ import {
 } from '../../core/index.ts'
 import type { RequestOutcome } from '../../proto/stun/index.ts'
 import type { TurnCause, TurnFailure } from '../../proto/turn-client/index.ts'
+import type { IceServer } from './ice-servers.ts'
 import type { AttemptObservation, Cause, CauseCode, StageName } from './observations.ts'
 
 export const cause = (
@@ -52,8 +53,8 @@ const tlsCodes: Readonly<Record<TlsProblem, CauseCode>> = {
   'wrong-name': 'certificate-wrong-name',
   'not-tls': 'not-tls',
   closed: 'closed',
-  timeout: 'connect-timeout',
-  handshake: 'certificate-untrusted',
+  timeout: 'tls-failed',
+  handshake: 'tls-failed',
   'bad-ca': 'certificate-untrusted',
 }
 
@@ -129,7 +130,7 @@ const stages: Readonly<Partial<Record<TurnFailure['stage'], StageName>>> = {
 
 /** What else is known of a server that did not do what it was asked. */
 export interface TurnContext {
-  readonly username: string | undefined
+  readonly server: Pick<IceServer, 'username' | 'credential'>
   readonly now: WallTime
   /** Whoever answered instead of it. */
   readonly stray?: TransportAddress | undefined
@@ -208,9 +209,16 @@ function causeOfCode({ error }: TurnFailure, stage: StageName, challenged: boole
   return cause(errorCodes[code] ?? 'error-response', stage, { code, reason })
 }
 
-/** The user name of TURN REST credentials begins with the second in which they expire. */
-function refused({ username, now }: TurnContext): Cause {
-  const expiry = Number(/^(\d{9,11})(?::|$)/.exec(username ?? '')?.[1] ?? Number.NaN)
+/** Base64 of an HMAC by SHA-1 or SHA-256. */
+const hmac = /^(?:[\w+/]{27}|[\w+/]{43})=$/
+
+/**
+ * The user name of TURN REST credentials begins with the second in which they expire. Where it is nothing else, it may as
+ * well be a telephone number, unless the password is one of theirs.
+ */
+function refused({ server: { username = '', credential = '' }, now }: TurnContext): Cause {
+  const shape = hmac.test(credential) ? /^(\d{9,11})(?::|$)/ : /^(\d{9,11}):/
+  const expiry = Number(shape.exec(username)?.[1] ?? Number.NaN)
   const seconds = Math.round(now / 1000 - expiry)
   return seconds > 0 ? cause('expired-credentials', 'challenge', { seconds }) : cause('wrong-credentials', 'challenge')
 }
@@ -235,7 +243,10 @@ export function concludeBlocks(attempts: readonly AttemptObservation[], controls
     ...attempt,
     causes: attempt.causes.map((each) => {
       if (each.code === 'no-answer' && controls.answersBinding.has(index)) return cause('not-turn', 'allocate')
-      return isSilence(attempt, each) ? { ...each, ...blockedBeside(attempt, attempts, controls.open) } : each
+      if (!isSilence(attempt, each)) return each
+      // Systems send only so many ICMP errors: the one that another attempt got counts for this one too.
+      if (attempts.some((other) => isRefusalOf(attempt, other))) return { ...each, code: 'refused', facts: {} }
+      return { ...each, ...blockedBeside(attempt, attempts, controls.open) }
     }),
   }))
 }
@@ -254,6 +265,9 @@ export interface Controls {
  */
 const isSilence = ({ transport, rttMs }: AttemptObservation, { code }: Cause): boolean =>
   rttMs === null && ((code === 'no-answer' && transport === 'udp') || code === 'connect-timeout' || code === 'no-route')
+
+const isRefusalOf = ({ address, transport }: AttemptObservation, other: AttemptObservation): boolean =>
+  other.address === address && other.transport === transport && other.causes.some(({ code }) => code === 'refused')
 
 const ipOf = ({ address }: AttemptObservation): string => (address ?? '').replace(/:\d+$/, '')
 

@@ -29,8 +29,6 @@ const known = ['urls', 'url', 'username', 'credential', 'credentialType']
 
 function readEntry(entry: unknown, path: string): readonly IceServer[] {
   if (!isObject(entry)) throw bad(path, 'is no object', example)
-  const stranger = Object.keys(entry).find((key) => !known.includes(key))
-  if (stranger !== undefined) throw bad(`${path}.${stranger.slice(0, 40)}`, 'is no key of an ICE server', example)
   if ((entry['credentialType'] ?? 'password') !== 'password')
     throw bad(
       `${path}.credentialType`,
@@ -39,7 +37,7 @@ function readEntry(entry: unknown, path: string): readonly IceServer[] {
     )
   const key = 'urls' in entry ? 'urls' : 'url'
   const urls = entry[key]
-  if (urls === undefined) throw bad(`${path}.urls`, 'is missing', example)
+  if (urls === undefined) throw missing(entry, path, 'urls', example)
   const list: readonly unknown[] = Array.isArray(urls) ? urls : [urls]
   if (list.length === 0) throw bad(`${path}.urls`, 'names no server', example)
   const username = readText(entry['username'], `${path}.username`)
@@ -47,21 +45,29 @@ function readEntry(entry: unknown, path: string): readonly IceServer[] {
   return list.map((url, index) => {
     const uri = readUrl(url, Array.isArray(urls) ? `${path}.${key}[${index}]` : `${path}.${key}`)
     if (uri.scheme === 'stun' || uri.scheme === 'stuns') return { uri, username: undefined, credential: undefined }
-    return { uri, ...needed(username, credential, path) }
+    return { uri, ...needed(entry, username, credential, path) }
   })
 }
 
 /** W3C WebRTC §4.4.1.1: TURN without both is an error there too, so it is one before anything is sent. */
 function needed(
+  entry: Entry,
   username: string | undefined,
   credential: string | undefined,
   path: string,
 ): { readonly username: string; readonly credential: string } {
-  if (username === undefined)
-    throw bad(`${path}.username`, 'is missing', 'a turn: server needs username and credential')
-  if (credential === undefined)
-    throw bad(`${path}.credential`, 'is missing', 'a turn: server needs username and credential')
+  if (username === undefined) throw missing(entry, path, 'username', needsBoth)
+  if (credential === undefined) throw missing(entry, path, 'credential', needsBoth)
   return { username, credential }
+}
+
+const needsBoth = 'a turn: server needs username and credential'
+
+/** Browsers pass over keys that they don't know; here one of them may be the missing one misspelt. */
+function missing(entry: Entry, path: string, key: string, fix: string): NatcheckError {
+  const stranger = Object.keys(entry).find((each) => !known.includes(each))
+  const aside = stranger === undefined ? '' : `; ${stranger.slice(0, 40)} is no key of an ICE server`
+  return bad(`${path}.${key}`, `is missing${aside}`, fix)
 }
 
 function readUrl(url: unknown, path: string): ServerUri {
@@ -77,11 +83,15 @@ function readUrl(url: unknown, path: string): ServerUri {
 }
 
 function readText(value: unknown, path: string): string | undefined {
-  if (value === undefined || typeof value === 'string') return value
+  // Backends write null for what is not there.
+  if (value === undefined || value === null) return undefined
+  if (typeof value === 'string') return value
   throw bad(path, 'is no text', 'put it in quotes')
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+type Entry = Readonly<Record<string, unknown>>
+
+const isObject = (value: unknown): value is Entry =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const bad = (path: string, what: string, fix: string): NatcheckError =>

@@ -73,6 +73,7 @@ export type CauseCode =
   | 'connect-timeout' // TCP gets no answer
   | 'closed' // the server ends the connection without an answer
   | 'not-tls' // what answers does not speak TLS
+  | 'tls-failed' // the handshake is not answered, or breaks off
   | 'certificate-expired'
   | 'certificate-not-yet-valid'
   | 'certificate-wrong-name'
@@ -99,7 +100,7 @@ export type CauseCode =
   | 'peer-denied' // 403 on a permission
   | 'one-way-to-peer' // data gets out through the relay, and nothing back
   | 'one-way-from-peer' // data gets in, and none out
-  | 'no-data' // neither
+  | 'no-data' // neither; a warning where two allocations reach each other
   | 'cancelled' // the run ended first
 
 export interface Cause {

@@ -2,7 +2,7 @@
  * Shows that a relayed address carries data both ways, by Send/Data and by ChannelData. Our own mapped address is the peer;
  * where the server refuses it, or our UDP gets nowhere, a second allocation is.
  */
-import { formatAddress, type IpAddress, type TransportAddress } from '../../core/index.ts'
+import { familyOf, formatAddress, type IpAddress, type TransportAddress } from '../../core/index.ts'
 import type { DataVia, TurnFailure } from '../../proto/turn-client/index.ts'
 import { Burst, type BurstResult, defaultBurst, echoWaitMs, Payloads, summarize } from './burst.ts'
 import { cause, causeOfTurn } from './causes.ts'
@@ -38,8 +38,15 @@ export async function proveRelay(
   const socket = peerSocket(relay, sockets)
   const own = socket ? await proof.withOwnAddress(socket) : undefined
   // The second allocation is on the same machine: it shows nothing of the firewall in front of it, so it is second best.
-  if (own?.bursts.length || options.signal?.aborted) return proof.tell(own)
-  proof.tell(await proof.withSecondAllocation(), own)
+  const isSilent = own !== undefined && own.bursts.length > 0 && own.bursts.every(({ received }) => received === 0)
+  const decided = isSilent ? proof.hasBadAddress : Boolean(own?.bursts.length)
+  if (options.signal?.aborted || decided) return proof.tell(own)
+  const second = await proof.withSecondAllocation()
+  if (!isSilent) return proof.tell(second, own)
+  // Silence both ways may be our own network's, which lets UDP out to few ports: then the relay works for others.
+  if (!carries(second)) return proof.tell(own)
+  proof.tell(second, own)
+  proof.noteUnreached()
 }
 
 const carries = ({ bursts }: Echoes): boolean =>
@@ -69,11 +76,11 @@ class RelayProof {
 
   /** Our packets reach the relayed address, arrive at our session, and come back from it to the socket that sent them. */
   async withOwnAddress(socket: HostSocket): Promise<Echoes> {
-    const { session, allocation, relayed, target } = this.#relay
-    // As this server sees the socket; where it answers no Binding, a NAT that keeps ports is hoped for.
-    const seen = socket.mapped.get(formatAddress(target.to)) ?? {
-      ip: allocation.mapped.ip,
-      port: socket.local?.port ?? allocation.mapped.port,
+    const { session, relayed } = this.#relay
+    const seen = this.#seen(socket)
+    if (!seen) {
+      const refusal = `no server has told our IPv${familyOf(relayed.ip)} address`
+      return { peer: 'mapped-address', bursts: [], refusal }
     }
     const { refusal, failure } = await this.#permit([seen])
     if (failure) this.#noteRefusal(failure, seen.ip)
@@ -107,6 +114,17 @@ class RelayProof {
       return { peer: 'mapped-address', bursts: [], refusal: 'our own UDP gets nowhere' }
     }
     return { peer: 'mapped-address', bursts, refusal: undefined }
+  }
+
+  /** As this server sees the socket; where it answers no Binding, a NAT that keeps ports is hoped for. */
+  #seen(socket: HostSocket): TransportAddress | undefined {
+    const { allocation, relayed, target } = this.#relay
+    const told = socket.mapped.get(formatAddress(target.to))
+    if (told) return told
+    const { ip, port } = allocation.mapped
+    if (familyOf(ip) === familyOf(relayed.ip)) return { ip, port: socket.local?.port ?? port }
+    // A server that was asked over IPv6 and relays over IPv4 has not seen the socket; another may have.
+    return socket.mapped.values().next().value
   }
 
   /** Nothing came in through the relay: does anything get out through it? */
@@ -151,6 +169,16 @@ class RelayProof {
     }
   }
 
+  /** Nobody can reach such a relayed address, and that has been told. */
+  get hasBadAddress(): boolean {
+    return this.#relay.target.attempt.causes.some(({ code }) => code.startsWith('relay-address-'))
+  }
+
+  /** The relay carries data, and none between it and us. */
+  noteUnreached(): void {
+    this.#recorder.fail(this.#relay.target.attempt, cause('no-data', 'data', { between: 'allocations' }, 'warning'))
+  }
+
   /** The entry of the candidate. `own`: why our own address was no peer, where a second allocation had to stand in. */
   tell(echoes: Echoes | undefined, own?: Echoes): void {
     const { candidate } = this.#relay
@@ -167,8 +195,7 @@ class RelayProof {
       bursts.filter((burst) => burst.direction === direction).reduce((sum, { received }) => sum + received, 0)
     const fail = (code: CauseCode, facts?: Cause['facts']): void =>
       this.#recorder.fail(this.#relay.target.attempt, cause(code, 'data', facts))
-    // Nobody can reach such an address, and that has been told.
-    if (this.#relay.target.attempt.causes.some(({ code }) => code.startsWith('relay-address-'))) return
+    if (this.hasBadAddress) return
     // Send/Data works, then; a channel that could not be bound has told its own cause.
     if (count('round-trip') > 0) {
       if (bursts.some(({ via }) => via === 'channel-data')) fail('no-data', { via: 'ChannelData' })
@@ -206,7 +233,7 @@ class RelayProof {
   #noteRefusal(failure: TurnFailure, peer: IpAddress | undefined): void {
     const { target } = this.#relay
     const failed = causeOfTurn(failure, {
-      username: target.server.username,
+      server: target.server,
       now: this.#ports.clock.wallTime(),
       challenged: true,
     })

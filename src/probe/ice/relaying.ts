@@ -143,7 +143,7 @@ export async function recordAllocation(
     const { failure } = opened
     if (failure.tls) attempt.tls = describeTls(null, failure.tls.chain)
     const cause = causeOfTurn(failure, {
-      username: server.username,
+      server,
       now: ports.clock.wallTime(),
       stray: story.stray ?? search?.stray(),
       foreign: search?.foreign() === true,

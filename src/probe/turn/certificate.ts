@@ -16,7 +16,10 @@ const problems: Readonly<Partial<Record<CauseCode, string>>> = {
   'certificate-untrusted': 'nobody we trust has issued it',
 }
 
-/** Of the port that the URI names or that gave an allocation; what else listens on a port that was only tried is nobody's matter. */
+/**
+ * Of the port that the URI names or that gave an allocation. A port that was only tried is worth a warning if it is TURN's
+ * own; what listens on another is nobody's matter.
+ */
 export function noteCertificate(notes: Notes, transports: readonly TransportObservation[], now: WallTime): void {
   const byTls = transports.filter(({ transport }) => transport === 'tls')
   const working = byTls.find(({ relayed }) => relayed !== null)
@@ -30,7 +33,10 @@ export function noteCertificate(notes: Notes, transports: readonly TransportObse
   const facts = { address, version, names, validTo, days }
   const seen = tls ? `valid to ${tls.validTo.slice(0, 10)} (${days} days), for ${tls.names.join(', ')}` : ''
   const problem = subject.causes.map(({ code }) => problems[code]).find((each) => each !== undefined)
-  if (problem !== undefined) return notes.noteLate('certificate', 'no', `${problem}${seen && `: ${seen}`}`, facts)
+  if (problem !== undefined) {
+    const result = subject.named ? 'no' : 'warning'
+    return notes.noteLate('certificate', result, `${problem}${seen && `: ${seen}`}`, facts)
+  }
   if (!tls || days === null)
     return notes.noteLate('certificate', 'inconclusive', 'TLS works, and no certificate was seen')
   notes.noteLate('certificate', days < renewDays ? 'warning' : 'yes', `${seen}, ${tls.version ?? 'TLS'}`, facts)

@@ -12,11 +12,16 @@ export function adviseOnPair(
 ): string[] {
   if (outcome === 'direct') return []
   const sides = [
-    { name: 'A', path: relay.a, helps: (change: Change) => predict(change(a), b, { relay: false }) },
-    { name: 'B', path: relay.b, helps: (change: Change) => predict(a, change(b), { relay: false }) },
+    { name: 'A', path: relay.a, relays: a.relays, helps: (change: Change) => predict(change(a), b, { relay: false }) },
+    { name: 'B', path: relay.b, relays: b.relays, helps: (change: Change) => predict(a, change(b), { relay: false }) },
   ] as const
   const advice: string[] = []
-  const reachable = relay.a !== 'none' && relay.b !== 'none'
+  const failed = sides.filter(({ relays }) => relays?.length === 0)
+  if (outcome !== 'relay') {
+    for (const { name } of failed) advice.push(`Mend ${name}'s TURN servers: natcheck ice says there what is wrong.`)
+  }
+  const wanting = sides.every(({ relays }) => relays === null)
+  const reachable = wanting && relay.a !== 'none' && relay.b !== 'none'
   if (reachable && outcome !== 'unknown') {
     const transports = sides.some(({ path }) => path === 'tcp') ? ' with TLS on TCP port 443' : ''
     advice.push(`Put a TURN server${transports} into the iceServers of both (natcheck relay runs one).`)
@@ -29,7 +34,7 @@ export function adviseOnPair(
       break
     }
   }
-  if (outcome === 'unknown') {
+  if (outcome === 'unknown' && failed.length === 0) {
     advice.push(
       'Measure again what is not known: natcheck nat --save FILE, with a server that offers RFC 5780, and with --hairpin where both share a public address.',
     )

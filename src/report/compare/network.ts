@@ -7,6 +7,8 @@ import {
   parseAddress,
   scopeOf,
 } from '../../core/index.ts'
+import type { IceReport } from '../ice-report.ts'
+import { type RelayState, relayState } from '../relay-state.ts'
 import { type AnalysedFamily, dependsOnDestination } from '../verdict.ts'
 
 /** One host of a pair. */
@@ -14,6 +16,8 @@ export interface PeerNetwork {
   readonly families: readonly FamilyNetwork[]
   /** Its addresses are placeholders, so they can't be compared with another report's. */
   readonly redacted: boolean
+  /** Transports over which its TURN servers gave a relay that works; null: none were asked. */
+  readonly relays: RelayState['working'] | null
 }
 
 /** What one address family offers. Where a behaviour was not observed, all that it may be stand in its list. */
@@ -41,10 +45,23 @@ export type Mapping = MappingBehavior | 'none'
 const allFilterings = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const
 const dependentMappings = ['address-dependent', 'address-and-port-dependent'] as const
 
-export const peerNetwork = (families: readonly AnalysedFamily[], redacted: boolean = false): PeerNetwork => ({
+/** `ice` is what gathering found beside the diagnosis, if it was done. */
+export const peerNetwork = (
+  families: readonly AnalysedFamily[],
+  redacted: boolean = false,
+  ice: IceReport | null = null,
+): PeerNetwork => ({
   families: families.map(familyNetwork),
   redacted,
+  relays: ice && relaysOf(ice),
 })
+
+function relaysOf(ice: IceReport): PeerNetwork['relays'] {
+  const { tried, working } = relayState(ice)
+  // What had no time to work has not failed.
+  const untold = tried.length === 0 || (working.length === 0 && ice.error !== null)
+  return untold ? null : working
+}
 
 function familyNetwork(analysed: AnalysedFamily): FamilyNetwork {
   const { finding, observations } = analysed

@@ -44,7 +44,8 @@ export function predictPair(a: PeerNetwork, b: PeerNetwork, options: PairOptions
   })
   const relay = { a: relayPath(a), b: relayPath(b) }
   const direct = paths.find(({ works }) => works === 'yes')
-  return direct ? directVerdict(direct, relay) : relayVerdict(paths, relay, options.relay ?? true)
+  if (direct) return directVerdict(direct, relay)
+  return relayVerdict(paths, relay, judgeRelay(a, b, relay, options.relay ?? true))
 }
 
 function directVerdict({ family, candidates, first, steps }: FamilyPath, relay: PairVerdict['relay']): PairVerdict {
@@ -63,10 +64,9 @@ function directVerdict({ family, candidates, first, steps }: FamilyPath, relay: 
   }
 }
 
-function relayVerdict(paths: readonly FamilyPath[], relay: PairVerdict['relay'], available: boolean): PairVerdict {
+function relayVerdict(paths: readonly FamilyPath[], relay: PairVerdict['relay'], relayed: RelayedPath): PairVerdict {
   const tested = paths.filter(({ works }) => works !== 'untested')
   const untested = paths.filter(({ works }) => works === 'untested')
-  const relayed = judgeRelay(relay, available)
   const reasoning = [
     ...tested.flatMap(({ steps }) => steps),
     ...relayed.steps,
@@ -85,7 +85,10 @@ function relayVerdict(paths: readonly FamilyPath[], relay: PairVerdict['relay'],
     : { outcome: 'none', connects: false, summary: "They don't connect.", ...common }
 }
 
-function relayPath({ families }: PeerNetwork): RelayPath {
+function relayPath({ families, relays }: PeerNetwork): RelayPath {
+  // What a relay really did comes before what the network makes likely.
+  if (relays?.includes('udp')) return 'udp'
+  if (relays?.length) return 'tcp'
   if (families.some(({ udp }) => udp === 'usable')) return 'udp'
   // Where an ICMP error proved that UDP is blocked TCP was not tried; it passes nearly everywhere.
   if (families.some(({ udp, tcp }) => tcp === true || (udp === 'blocked' && tcp === null))) return 'tcp'
@@ -93,10 +96,13 @@ function relayPath({ families }: PeerNetwork): RelayPath {
   return families.length > 0 && families.every(isCut) ? 'none' : 'unknown'
 }
 
-function judgeRelay(
-  relay: PairVerdict['relay'],
-  available: boolean,
-): { readonly works: boolean | null; readonly steps: readonly string[] } {
+interface RelayedPath {
+  /** null: can't be told. */
+  readonly works: boolean | null
+  readonly steps: readonly string[]
+}
+
+function judgeRelay(a: PeerNetwork, b: PeerNetwork, relay: PairVerdict['relay'], available: boolean): RelayedPath {
   if (!available) return { works: false, steps: ['There is no TURN server to help them.'] }
   const sides = [['A', relay.a] as const, ['B', relay.b] as const]
   const cut = sides.filter(([, path]) => path === 'none').map(([name]) => name)
@@ -104,6 +110,11 @@ function judgeRelay(
     const step = `${cut.join(' and ')} got through neither by UDP nor by TCP, so no TURN server can be reached from there.`
     return { works: false, steps: [step] }
   }
+  const tested = judgeTested([
+    { name: 'A', path: relay.a, relays: a.relays },
+    { name: 'B', path: relay.b, relays: b.relays },
+  ])
+  if (tested) return tested
   const unclear = sides.filter(([, path]) => path === 'unknown').map(([name]) => name)
   if (unclear.length > 0) {
     return { works: null, steps: [`Whether ${unclear.join(' and ')} can reach a TURN server is not known.`] }
@@ -115,3 +126,29 @@ function judgeRelay(
       : `A TURN server relays between them; ${overTcp.join(' and ')} must reach it over TCP or TLS (turns:HOST:443?transport=tcp).`
   return { works: true, steps: [step] }
 }
+
+interface TestedSide {
+  readonly name: 'A' | 'B'
+  readonly path: RelayPath
+  readonly relays: PeerNetwork['relays']
+}
+
+/** From what the TURN servers of the two did when they were asked. Undefined: that does not decide it. */
+function judgeTested(sides: readonly TestedSide[]): RelayedPath | undefined {
+  const working = sides.filter(({ relays }) => relays?.length)
+  const failed = sides.filter(({ relays }) => relays?.length === 0).map(({ name }) => name)
+  // One relay is enough for a peer that has UDP; without, the peer needs one of its own.
+  const needy = sides.filter((side) => !working.includes(side) && side.path !== 'udp')
+  if (working.length > 0 && needy.length === 0) {
+    const words = working.map(
+      ({ name, relays }) => `${name}'s TURN server gave it a relay over ${spoken(relays ?? [])}`,
+    )
+    const rest = working.length === sides.length ? '' : ', and the other reaches that by UDP'
+    return { works: true, steps: [`${words.join(', and ')}${rest}.`] }
+  }
+  if (failed.length === 0) return undefined
+  const step = `The TURN servers of ${failed.join(' and ')} were asked and gave no relay that works (natcheck ice says why).`
+  return { works: failed.length === sides.length ? false : null, steps: [step] }
+}
+
+const spoken = (transports: readonly string[]): string => transports.map((each) => each.toUpperCase()).join(' and ')

@@ -30,7 +30,18 @@ const side = Type.Object(
   {
     file: text,
     startedAt: Type.String({ description: 'ISO 8601, UTC' }),
-    network: Type.Object({ families: Type.Array(family), redacted: Type.Boolean() }, closed),
+    network: Type.Object(
+      {
+        families: Type.Array(family),
+        redacted: Type.Boolean(),
+        relays: nullable(
+          Type.Array(Type.Enum(['udp', 'tcp', 'tls']), {
+            description: 'transports over which its TURN servers gave a working relay; null: none were asked',
+          }),
+        ),
+      },
+      closed,
+    ),
   },
   closed,
 )

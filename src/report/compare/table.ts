@@ -45,5 +45,5 @@ function behind({ mapping, filtering }: Nat): PeerNetwork {
     hairpinning: null,
     cgnat: null,
   }
-  return { families: [family], redacted: false }
+  return { families: [family], redacted: false, relays: null }
 }

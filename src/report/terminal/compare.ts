@@ -24,6 +24,10 @@ function side(page: Page, name: string, { file, startedAt, network }: ComparedRe
   for (const family of network.families) {
     page.row(familyMarks[family.udp], `IPv${family.family}`, familyWords(family), labelWidth)
   }
+  const { relays } = network
+  if (relays?.length)
+    page.row('good', 'relay', `over ${relays.map((each) => each.toUpperCase()).join(' and ')}`, labelWidth)
+  else if (relays) page.row('bad', 'relay', 'none of its TURN servers gave one that works', labelWidth)
   if (network.families.length === 0) page.row('open', 'network', 'nothing was measured', labelWidth)
 }
 

@@ -21,6 +21,7 @@ import {
   type IceOptions,
   readIceServers,
 } from '../../../src/probe/ice/index.ts'
+import { concludeBlocks } from '../../../src/probe/ice/causes.ts'
 import { explainCause } from '../../../src/report/index.ts'
 import { timeLimitedCredentials } from '../../../src/relay/credentials.ts'
 import { nodeNetwork, systemClock, systemRandom } from '../../../src/transport/index.ts'
@@ -45,6 +46,7 @@ import {
   type Script,
   serve,
 } from '../../proto/turn-client/scripted.ts'
+import { attempt, failing } from '../../report/ice-observed.ts'
 import { startScriptedServer } from '../../support/scripted-stun-server.ts'
 import { type CertificateOptions, certificate } from '../../transport/certificates.ts'
 import { codes, IceLab, only, stagesOf } from './lab.ts'
@@ -131,6 +133,18 @@ describe('the network', () => {
       sent: 0,
       why: expect.stringContaining('our own UDP') as string,
     })
+  })
+
+  it('lets few ICMP errors through: silence of a port that refuses another attempt is a refusal', () => {
+    const over = { address: '50.0.0.1:3478', rttMs: null }
+    const silent = failing({ code: 'no-answer', stage: 'challenge' }, over)
+    const refused = failing({ code: 'refused', stage: 'binding' }, { ...over, scheme: 'stun' })
+    const byTcp = attempt({ address: '50.0.0.1:3478', transport: 'tcp', rttMs: 20 })
+    const none = { open: new Map<string, string>(), answersBinding: new Set<number>() }
+    const conclude = (...attempts: readonly AttemptObservation[]): string[] =>
+      concludeBlocks(attempts, none).flatMap((each) => codes(each))
+    expect(conclude(silent, refused, byTcp)).toEqual(['refused', 'refused'])
+    expect(conclude(silent, byTcp)).toEqual(['blocked'])
   })
 
   it('drops a TCP port: blocked, since UDP gets through', async () => {
@@ -281,7 +295,7 @@ describe('a server for STUN only', () => {
 })
 
 describe('credentials', () => {
-  const attempt = async (
+  const attemptWith = async (
     options: Parameters<IceLab['gather']>[1],
     users: Parameters<IceLab['relay']>[1] = {},
   ): Promise<AttemptObservation> => {
@@ -291,7 +305,7 @@ describe('credentials', () => {
   }
 
   it('are wrong: 401 again', async () => {
-    const failed = await attempt({ user: { username: 'alice', password: 'guess' } })
+    const failed = await attemptWith({ user: { username: 'alice', password: 'guess' } })
     expect(failure(failed)).toEqual(['wrong-credentials@challenge', 'challenge challenge!'])
     expect(only(failed.causes).facts).toMatchObject({ realm: 'natcheck' })
   })
@@ -300,9 +314,17 @@ describe('credentials', () => {
     const secret = 'shared between web service and relay'
     const now = wallTime(Date.UTC(2026, 0, 1) - 3 * 3_600_000)
     const { username, credential: password } = timeLimitedCredentials({ secret, user: 'alice', ttlSeconds: 3600, now })
-    const failed = await attempt({ user: { username, password } }, { users: [], authSecrets: [secret] })
+    const failed = await attemptWith({ user: { username, password } }, { users: [], authSecrets: [secret] })
     expect(failure(failed)[0]).toBe('expired-credentials@challenge')
     expect(explainCause(only(failed.causes), failed).message).toBe('the credentials expired 2 hours ago')
+  })
+
+  it.each([
+    ['a number that could be a time, with a password of its own', '1555123456', 'guess', 'wrong-credentials'],
+    ['a time, with a password that was derived', '1555123456', 'ua2aBp5DrSl3iVhEeR1wTdbXm0k=', 'expired-credentials'],
+    ['a time and a name', '1555123456:alice', 'guess', 'expired-credentials'],
+  ])('name %s', async (_, username, password, code) => {
+    expect(codes(await attemptWith({ user: { username, password } }))).toEqual([code])
   })
 
   it('are not given', async () => {
@@ -431,7 +453,6 @@ describe('data', () => {
   it.each([
     ['in', 'one-way-to-peer', [0, 10]],
     ['out', 'one-way-from-peer', [10, 0]],
-    ['both', 'no-data', [0, 0]],
   ] as const)('does not come %s: %s', async (direction, cause, [fromPeer, toPeer]) => {
     const { attempts, reachability, candidates } = await run(world(direction))
     expect(failure(only(attempts))[0]).toBe(`${cause}@data`)
@@ -447,6 +468,29 @@ describe('data', () => {
       fromPeer,
       toPeer,
     ])
+  })
+
+  it.each([
+    ['refuses itself as a peer: no data', { denyPeers: [server] }, 'error', ['failed', 'mapped-address']],
+    ['reaches itself: it may be our network, and is no error', {}, 'warning', ['proven', 'second-allocation']],
+  ] as const)('comes neither in nor out, and the relay %s', async (_, options, severity, entry) => {
+    const { attempts, reachability } = await run(world('both'), options)
+    expect(failure(only(attempts))[0]).toBe('no-data@data')
+    expect(only(only(attempts).causes).severity).toBe(severity)
+    expect(reachability.map(({ result, peer }) => [result, peer])).toEqual([['proven', null], entry])
+  })
+
+  it.each([
+    ['that nobody has seen us from: a second allocation', ['turn:[2a00:50::1]'], 'second-allocation'],
+    ['that another server has seen us from', ['turn:[2a00:50::1]', 'stun:50.0.0.1'], 'mapped-address'],
+  ])('leaves from a relay of the other family, %s', async (_, urls, peer) => {
+    const lab = new IceLab({ addresses: ['80.0.0.10', '2a00:80::10'] })
+    await lab.relay(lab.host('server', 20, server, '2a00:50::1'))
+    const { attempts, candidates, reachability } = await lab.gather(urls)
+    expect(attempts.flatMap((attempt) => codes(attempt))).toEqual([])
+    const relay = candidates.findIndex(({ type }) => type === 'relay')
+    expect(candidates[relay]?.ip).toBe(server)
+    expect(reachability.find(({ candidate }) => candidate === relay)).toMatchObject({ result: 'proven', peer })
   })
 
   it('that goes to us is denied: told, and only a warning', async () => {
@@ -555,6 +599,21 @@ describe('certificates, on loopback', () => {
     })
   })
 
+  test('are not to blame where the handshake breaks off, or is not answered', async () => {
+    const { cert, key } = certificate({ commonName: 'turn.example', names, issuer: authority })
+    const old = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+    const servers = [
+      [await listen(createTlsServer({ cert, key, ...old })), 'handshake'],
+      [await listen(createServer((socket) => void socket.resume().on('error', () => {}))), 'timeout'],
+    ] as const
+    for (const [port, problem] of servers) {
+      for (const attempt of await ask(port, { ca: authority.cert, patienceMs: 200 })) {
+        expect(failure(attempt)).toEqual(['tls-failed@tls', 'connect tls!'])
+        expect(only(attempt.causes).facts).toMatchObject({ problem })
+      }
+    }
+  })
+
   test('are not what a server without TLS shows', async () => {
     const port = await listen(createServer((socket) => void socket.end('hello\n').on('error', () => {})))
     for (const attempt of await ask(port)) {
@@ -581,6 +640,7 @@ const every = Object.keys({
   'connect-timeout': 0,
   closed: 0,
   'not-tls': 0,
+  'tls-failed': 0,
   'certificate-expired': 0,
   'certificate-not-yet-valid': 0,
   'certificate-wrong-name': 0,

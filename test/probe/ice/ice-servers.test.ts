@@ -14,6 +14,11 @@ describe('takes what web applications write', () => {
     ['a list', [turn], [['turn:a.example', 'alice', 'pa55']]],
     ['one entry', turn, [['turn:a.example', 'alice', 'pa55']]],
     ['an RTCConfiguration', { iceServers: [turn], iceTransportPolicy: 'relay' }, [['turn:a.example', 'alice', 'pa55']]],
+    [
+      'null where there is nothing, and keys that browsers pass over',
+      { urls: 'stun:s.example', username: null, credential: null, ttl: 86_400 },
+      [['stun:s.example', undefined, undefined]],
+    ],
     ['the older spelling', { url: 'stun:s.example' }, [['stun:s.example', undefined, undefined]]],
     [
       'several URLs, STUN among them, without credentials of their own',
@@ -34,7 +39,8 @@ describe('points at the key', () => {
     [null, 'iceServers is no list'],
     [[], 'iceServers names no server'],
     [[turn, 7], 'iceServers[1] is no object'],
-    [[{ ...turn, user: 'x' }], 'iceServers[0].user is no key'],
+    [[{ ...turn, username: null, user: 'x' }], 'iceServers[0].username is missing; user is no key of an ICE server'],
+    [[{ url5: 'turn:a.example' }], 'iceServers[0].urls is missing; url5 is no key of an ICE server'],
     [[{ username: 'x' }], 'iceServers[0].urls is missing'],
     [[{ ...turn, urls: [] }], 'iceServers[0].urls names no server'],
     [[turn, { ...turn, urls: ['turn:a.example', 'http://b.example'] }], 'iceServers[1].urls[1] has no stun:'],

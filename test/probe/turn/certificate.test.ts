@@ -41,6 +41,12 @@ test('a failure beside a port that works is told', () => {
   })
 })
 
+test('a TURN port that nobody named is worth a warning', () => {
+  const own = { relayed: null, causes: [expired] }
+  expect(certificateOf(tls('2026-01-01T00:00:00.000Z', { ...own, named: false }))).toMatchObject({ result: 'warning' })
+  expect(certificateOf(tls('2026-01-01T00:00:00.000Z', { ...own, named: true }))).toMatchObject({ result: 'no' })
+})
+
 test("a web server's certificate on 443 is nobody's matter, where nobody said that TURN is there", () => {
   const web = { relayed: null, causes: [expired], address: '50.0.0.1:443' }
   expect(certificateOf(tls('2026-01-01T00:00:00.000Z', { ...web, named: false }))).toMatchObject({

@@ -41,7 +41,7 @@ const family = (over: Partial<FamilyNetwork> = {}): FamilyNetwork => ({
   cgnat: null,
   ...over,
 })
-const side = (...families: readonly FamilyNetwork[]): PeerNetwork => ({ families, redacted: false })
+const side = (...families: readonly FamilyNetwork[]): PeerNetwork => ({ families, redacted: false, relays: null })
 
 const unobserved = {
   mappings: ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'],
@@ -162,5 +162,32 @@ describe('one public address', () => {
     const verdict = predictPair({ ...side(family()), redacted: true }, side(family()))
     expect(verdict).toMatchObject({ outcome: 'direct', candidates: { a: 'srflx', b: 'srflx' } })
     expect(why(verdict)).toMatch(/redacted/)
+  })
+})
+
+describe('where their TURN servers were asked, what these did decides', () => {
+  const apart = (relays: PeerNetwork['relays'], over: Partial<FamilyNetwork> = {}): PeerNetwork => ({
+    families: [family({ mappings: ['address-and-port-dependent'], ...over })],
+    redacted: true,
+    relays,
+  })
+  const cut = { udp: 'blocked', why: 'UDP is blocked', tcp: false } as const
+  test.each<[string, PeerNetwork, PeerNetwork, string]>([
+    ['both work', apart(['udp']), apart(['udp', 'tls']), 'relay, true'],
+    ['one works, and the other has UDP', apart(['tls'], cut), apart(null), 'relay, true'],
+    ['one works, the other failed and has UDP', apart(['udp']), apart([]), 'relay, true'],
+    ['one works, the other failed and has no UDP', apart(['udp']), apart([], { ...cut, tcp: null }), 'unknown, null'],
+    ['a relay over TCP, where TCP to STUN failed', apart(['tls'], cut), apart(['udp']), 'relay, true'],
+    ['both failed', apart([]), apart([]), 'none, false'],
+    ['one failed, the other was not asked', apart([]), apart(null), 'unknown, null'],
+    ['neither was asked: one is supposed', apart(null), apart(null), 'relay, true'],
+  ])('%s', (_, a, b, expected) => {
+    expect(outcome(a, b)).toBe(expected)
+    expect(outcome(a, b, { relay: false })).toBe('none, false')
+  })
+
+  test('and the reasons say so', () => {
+    expect(why(predictPair(apart(['udp']), apart([])))).toContain("A's TURN server gave it a relay over UDP")
+    expect(why(predictPair(apart([]), apart([])))).toContain('The TURN servers of A and B were asked')
   })
 })
