@@ -150,7 +150,7 @@ describe('init', () => {
 
   test.each<[string, readonly string[], readonly string[], string | undefined]>([
     ['one private address', ['auto'], ['10.0.0.5'], '8.8.4.4/10.0.0.5'],
-    ['several', ['auto'], ['10.0.0.5', '10.0.1.5'], '8.8.4.4'],
+    ['IPv6', ['2a00::5'], ['10.0.0.5'], '2a00::5'],
     ['the public one itself', ['auto'], ['8.8.4.4'], undefined],
     ['given', ['9.9.9.9'], ['10.0.0.5'], '9.9.9.9/10.0.0.5'],
     ['given with its own', ['9.9.9.9/10.0.0.7'], ['10.0.0.5'], '9.9.9.9/10.0.0.7'],
@@ -158,7 +158,9 @@ describe('init', () => {
   ])('external-ip: %s', async (_, externalIp, addresses, expected) => {
     const publicIp = (): Promise<string> => Promise.resolve('8.8.4.4')
     await init({ domain: 'turn.example.org', externalIp }, { publicIp, addresses: () => addresses })
-    expect(/^external-ip=(.*)$/m.exec(content('turnserver.conf'))?.[1]).toBe(expected)
+    const text = content('turnserver.conf')
+    expect(/^external-ip=(.*)$/m.exec(text)?.[1]).toBe(expected)
+    expect(lint({ text, version: '4.6.1', observed: { mode: 0o640 } })).toEqual([])
   })
 
   describe('with somebody at the terminal', () => {
@@ -232,6 +234,12 @@ describe('init', () => {
     [{ domain: 'a.org', ports: '9-1' }, /ends before it begins/],
     [{ domain: 'a.org', externalIp: ['a/b'] }, /--external-ip is "a\/b"/],
     [{ domain: 'a.org', relayIp: ['eth0'] }, /--relay-ip is "eth0"/],
+    [
+      { domain: 'a.org', relayIp: ['10.0.0.5', '10.0.1.5'], externalIp: ['8.8.8.8'] },
+      /8\.8\.8\.8\/PRIVATE|which address/,
+    ],
+    [{ domain: 'a.org', coturnVersion: '4.17.0' }, /TTL of 1/],
+    [{ domain: '8.8.8.8' }, /no lasting realm/],
     [{ domain: 'a.org', redis: 'localhost' }, /no redis: URL/],
     [{ domain: 'a.org', metrics: '127.0.0.1' }, /serves metrics on every address/],
     [{ domain: 'a.org', metrics: '8.8.8.8', coturnVersion: '4.17.2' }, /everybody may reach/],

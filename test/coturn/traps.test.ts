@@ -51,6 +51,11 @@ describe('the parser', () => {
   })
 })
 
+test('a bare IPv6 external-ip says nothing of IPv4, whose private peers stay denied', () => {
+  const text = 'external-ip=2a00::5\nrelay-ip=10.0.0.5\nrelay-ip=2a00::5\ndenied-peer-ip=10.0.0.0-10.255.255.255\n'
+  expect(rules({ text })).not.toContain('1:external-ip-hairpin')
+})
+
 describe('the checklist', () => {
   test.each<[string, string, string[], string?]>([
     ['1. the version', auth, ['version-floor']],

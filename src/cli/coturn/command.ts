@@ -172,7 +172,7 @@ export function addCoturnCommand(program: Command, run: Run): void {
     .option('--strict', 'refuse a file that has errors')
     .option('--drain-timeout <duration>', 'wait so long for the last allocation (default: 30s)')
     .option('--log-level <level>', 'debug, info, warn or error (default: info)')
-  add('check', '<file>', 'does the server do what the file says?')
+  add('check', '<file>', 'prove that the server does what the file says')
     .option('--running [host:port]', 'ask the server that runs, instead of starting one')
     .option('--username <name>', 'with --running: whom to get in as')
     .option('--credential-env <variable>', 'environment variable with the password')

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { familyOf, NatcheckError, parseIp, scopeOf } from '../../core/index.ts'
 import { userKey } from '../../coturn/generate/key.ts'
 import { certificateDirectory, type CoturnPlan, type PlannedTls, type Profile } from '../../coturn/generate/plan.ts'
-import { type CoturnVersion, isBefore } from '../../coturn/version.ts'
+import { type CoturnVersion, isBefore, isSince } from '../../coturn/version.ts'
 import type { RelayUser } from '../../relay/options.ts'
 import { type CliIo, usage } from '../io.ts'
 import { readUsersFile } from '../relay/secrets.ts'
@@ -26,7 +26,11 @@ export interface InitSettings {
 export async function readInitSettings(flags: Flags, io: CliIo, world: CoturnWorld): Promise<InitSettings> {
   const version = await readTarget(flags['coturnVersion'], io, world)
   const domain = await readDomain(flags['domain'], io, world)
+  if (isSince(version, '4.17.0') && isBefore(version, '4.17.2'))
+    throw usage(`coturn ${version} answers UDP with a TTL of 1`, 'take 4.17.2 or newer')
   const profile = readWord(flags['profile'] ?? 'public', '--profile', ['public', 'internal', 'lab'] satisfies Profile[])
+  if (flags['realm'] === undefined && parseIp(domain) !== undefined)
+    throw usage(`--domain is ${domain}: an address makes no lasting realm`, 'add --realm example.org')
   const realm = readRealm(textOf(flags['realm']) ?? domain)
   const relayIps = list(flags['relayIp']).map((text) => readIp(text, '--relay-ip'))
   const externalIps =
@@ -149,6 +153,12 @@ async function readExternals(
 function within({ external, internal }: Mapping, local: readonly string[], inside: string | undefined): Mapping[] {
   if (internal === undefined && local.includes(external)) return []
   const own = internal ?? (inside !== undefined && familyOf(inside) === familyOf(external) ? inside : undefined)
+  // Without it coturn denies what two clients of this relay send each other.
+  if (own === undefined && familyOf(external) === 4)
+    throw usage(
+      `--external-ip ${external} does not say which address of the relay is behind it`,
+      `write ${external}/PRIVATE, or give one --relay-ip`,
+    )
   return [own === undefined || own === external ? { external } : { external, internal: own }]
 }
 

@@ -3,7 +3,7 @@ import { isKnownIn } from '../options/spec.ts'
 import { findOption } from '../options/table.ts'
 import { bytewise, formatRange } from '../ranges.ts'
 import { type Danger, specialRanges } from '../special.ts'
-import { isBefore, isSince, securityFloor } from '../version.ts'
+import { type CoturnVersion, isBefore, isSince, securityFloor } from '../version.ts'
 import type { CoturnPlan } from './plan.ts'
 import { accessSection, tlsSection } from './sections.ts'
 import { comment, type Entry, note, option, renderSection, type Section } from './text.ts'
@@ -36,13 +36,15 @@ function header({ version, profile, container }: CoturnPlan): string {
     `Check it after every change: npx natcheck coturn lint turnserver.conf --coturn-version ${version}`,
   ]
   if (isBefore(version, securityFloor)) {
-    lines.push(
-      '',
-      `natcheck-disable version-floor: Debian and Ubuntu mend ${version} without a new number; watch their security tracker.`,
-    )
+    lines.push('', `natcheck-disable version-floor: ${menders(version)}`)
   }
   return comment(lines)
 }
+
+const menders = (version: CoturnVersion): string =>
+  version === '4.6.1'
+    ? 'Debian and Ubuntu mend 4.6.1 without a new number; watch their security tracker.'
+    : `some distributions mend ${version} without a new number; where yours does not, update.`
 
 function addresses({ relayIps, externalIps, ports, profile, version, container }: CoturnPlan): Entry[] {
   const entries: Entry[] = [

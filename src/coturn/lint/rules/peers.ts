@@ -1,5 +1,5 @@
 /** Whom clients may reach through the relay. */
-import { parseIp, scopeOf } from '../../../core/index.ts'
+import { familyOf, parseIp, scopeOf } from '../../../core/index.ts'
 import type { Conf, Setting } from '../../conf.ts'
 import {
   bytewise,
@@ -301,12 +301,14 @@ export const peerRules: readonly Rule[] = [
           return (
             ip !== undefined &&
             ip !== at.value &&
+            // coturn maps addresses of one family only.
+            familyOf(ip) === familyOf(at.value) &&
             covers(denied(conf), rangeOfIp(ip)) &&
             !covers(allowed, rangeOfIp(ip))
           )
         })
         if (shut) yield { at, message: `relay to relay fails: ${shut.value} is denied` }
-        else if (inside.length === 0 && deniesPrivate(conf))
+        else if (inside.length === 0 && familyOf(at.value) === 4 && deniesPrivate(conf))
           yield { at, message: 'relay to relay fails where the machine’s own private address is denied' }
       }
     },
