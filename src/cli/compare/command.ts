@@ -13,7 +13,8 @@ It reasons from the two reports alone and sends nothing: over which family and
   with which candidates they connect (host, srflx, prflx), who has to send
   first, or why only a TURN relay helps. Reports of natcheck alone also tell
   what their TURN servers really gave; otherwise one is supposed. Where both
-  have the same public address, natcheck nat --hairpin on either host tells more.
+  have the same public address, natcheck nat --hairpin on either host tells
+  more.
 
 Exit code:
   0 they connect, directly or by relay   1 they don't   2 usage, or a file that
